@@ -1,0 +1,59 @@
+/* A model folder, parsed and checked: what model.json says and which classes of code serve it.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#ifndef DIM_MODEL_H
+#define DIM_MODEL_H
+
+#include "autoencoder.h"
+
+typedef enum { DIM_SCHEDULE_LINEAR, DIM_SCHEDULE_SCALED_LINEAR } DimScheduleType;
+typedef enum { DIM_PREDICTION_EPSILON, DIM_PREDICTION_V } DimPrediction;
+
+typedef struct {
+    DimModelInfo info; /* first: a spec is handed out as its info */
+
+    const DimNetClass *net; /* NULL: no backbone */
+    void *net_config;
+    char *net_weights; /* paths as spelt in model.json, relative to the folder */
+
+    const DimAutoencoderClass *autoencoder; /* NULL: none */
+    void *autoencoder_config;
+    char *encoder_weights, *decoder_weights; /* the same string twice for one file; NULL: not named */
+    int autoencoder_parts;                   /* DIM_PARTS_* that the files hold */
+    double scale_factor;
+
+    gboolean has_schedule;
+    DimScheduleType schedule;
+    double beta_start, beta_end;
+    int timesteps;
+    gboolean has_prediction, has_unconditional_key;
+    DimPrediction prediction;
+} DimModelSpec;
+
+/* model.json only, fully checked; the weight files are not opened. dim_model_info_free frees it. */
+DimModelSpec *dim_model_spec_read(const char *folder, GError **error);
+/* Opens every file named, checks every tensor needed against the configuration; fills in the parameters. */
+gboolean dim_model_spec_check_files(DimModelSpec *spec, GError **error);
+/* A weight file of the folder: the path must stay inside it, links followed. */
+DimWeights *dim_model_spec_open_weights(const DimModelSpec *spec, const char *path, GError **error);
+const DimModelSpec *dim_model_spec_of(const DimModelInfo *info);
+
+/* What the engine has loaded. */
+struct DimModel {
+    DimDevice *device;
+    DkDevice *dk;
+    DimModelSpec *spec;
+    DimPrecision precision; /* what runs: never AUTO */
+    DimNet *net;
+    DimAutoencoder *ae;
+    int n_samplers;
+    gint64 weight_bytes;
+};
+
+/* The kernels' device behind an engine device; counts models open on it. */
+DkDevice *dim_device_dk(DimDevice *device);
+
+/* dk's sticky status as a GError; TRUE when all is well. `what` was being done. */
+gboolean dim_dk_check(DkDevice *dk, const char *what, GError **error);
+
+#endif

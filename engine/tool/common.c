@@ -1,0 +1,125 @@
+/* Options, errors and inputs, the same for all sub-commands.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "tool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void print_line(const char *message)
+{
+    g_autofree char *clean = dim_text_clean(message);
+    fprintf(stderr, "dim: %s\n", clean);
+}
+
+int tool_usage(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *message = g_strdup_vprintf(format, args);
+    va_end(args);
+    print_line(message);
+    return TOOL_USAGE;
+}
+
+int tool_failed(GError *error)
+{
+    print_line(error->message);
+    g_error_free(error);
+    return TOOL_FAILED;
+}
+
+static gboolean parse_precision(ToolCommon *common)
+{
+    static const char *const names[] = {"auto", "f32", "bf16", NULL};
+    common->precision = DIM_PRECISION_AUTO;
+    if (!common->precision_name)
+        return TRUE;
+    for (int i = 0; names[i]; i++)
+        if (!strcmp(common->precision_name, names[i])) {
+            common->precision = (DimPrecision)i;
+            return TRUE;
+        }
+    tool_usage("--precision %s: expected auto, f32 or bf16", common->precision_name);
+    return FALSE;
+}
+
+gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *operands, int n_operands,
+                    ToolCommon *common)
+{
+    g_autoptr(GOptionContext) context = g_option_context_new(operands);
+    g_autoptr(GError) error = NULL;
+
+    if (entries)
+        g_option_context_add_main_entries(context, entries, NULL);
+    if (common) {
+        memset(common, 0, sizeof *common);
+        const GOptionEntry shared[] = {
+            {"model", 'm', 0, G_OPTION_ARG_FILENAME, &common->model, "Model folder, or the name of an installed one", "DIR"},
+            {"threads", 0, 0, G_OPTION_ARG_INT, &common->n_threads, "Threads; 0: the physical cores", "N"},
+            {"device", 0, 0, G_OPTION_ARG_STRING, &common->device, "cpu, cuda or auto", "NAME"},
+            {"precision", 0, 0, G_OPTION_ARG_STRING, &common->precision_name, "f32, bf16 or auto", "NAME"},
+            G_OPTION_ENTRY_NULL,
+        };
+        g_option_context_add_main_entries(context, shared, NULL);
+    }
+    if (!g_option_context_parse(context, argc, argv, &error)) {
+        tool_usage("%s", error->message);
+        return FALSE;
+    }
+    if (*argc > 1 && !strcmp((*argv)[1], "--")) {
+        memmove(*argv + 1, *argv + 2, (*argc - 1) * sizeof **argv);
+        --*argc;
+    }
+    if (*argc - 1 != n_operands) {
+        tool_usage("%s: expected %s", (*argv)[0], n_operands ? operands : "options only");
+        return FALSE;
+    }
+    if (common && (common->n_threads < 0 || common->n_threads > 1024)) {
+        tool_usage("--threads %d: expected 0 to 1024", common->n_threads);
+        return FALSE;
+    }
+    return !common || parse_precision(common);
+}
+
+void tool_common_clear(ToolCommon *common)
+{
+    g_free(common->model);
+    g_free(common->device);
+    g_free(common->precision_name);
+}
+
+DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **device, GError **error)
+{
+    g_autofree char *folder = dim_model_find(common->model ? common->model : "", error);
+
+    if (!folder)
+        return NULL;
+    /* The device comes last: a model that is refused should not have started threads. */
+    DimModelInfo *info = dim_model_info_read(folder, error);
+    if (!info)
+        return NULL;
+    dim_model_info_free(&info);
+    *device = dim_device_open(common->device ? common->device : "auto", common->n_threads, error);
+    if (!*device)
+        return NULL;
+    return dim_model_open(*device, folder, parts, common->precision, NULL, error);
+}
+
+gboolean tool_read_f32(DimWeights *file, const char *file_name, const char *name, int rank, DimArray *array, GError **error)
+{
+    const DimTensor *t = dim_weights_find(file, name);
+
+    if (!t || strcmp(t->dtype, "F32") || t->rank != rank || t->count == 0) {
+        g_set_error(error, DIM_ERROR, DIM_ERROR_FORMAT, "%s: tensor \"%s\" %s; expected F32 with %d sides, none of them 0",
+                    file_name, name, t ? "has another type or shape" : "is missing", rank);
+        return FALSE;
+    }
+    if (!dim_array_alloc(array, rank, t->sizes, error))
+        return FALSE;
+    if (!dim_weights_read_f32(file, t, array->data, error)) {
+        dim_array_clear(array);
+        return FALSE;
+    }
+    return TRUE;
+}

@@ -1,0 +1,48 @@
+/* `dim`: each part of the sampler by itself. The commands are those of docs/command-line.md.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "tool.h"
+
+#include <locale.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"sample", "make a picture", tool_sample},
+    {"forward", "one raw evaluation of the backbone", tool_forward},
+    {"decode", "latents to pictures", tool_decode},
+    {"encode", "pictures to latents", tool_encode},
+    {"info", "what a model folder, a weight file or a picture holds", tool_info},
+    {"hash", "sha256 of a model's files", tool_hash},
+    {"bench", "where the time of one network evaluation goes", tool_bench},
+};
+
+static void print_help(void)
+{
+    g_print("Usage: dim COMMAND [OPTION...]\n\n");
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
+        g_print("  %-8s  %s\n", commands[i].name, commands[i].summary);
+    g_print("\n`dim COMMAND --help` lists a command's options.\n");
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, "");
+    dim_process_prepare(argv);
+    if (argc < 2)
+        return tool_usage("expected a command: sample, forward, decode, encode, info, hash or bench");
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        print_help();
+        return TOOL_DONE;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        g_print("dim %s\n", DIM_VERSION_TEXT);
+        return TOOL_DONE;
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
+        if (!strcmp(argv[1], commands[i].name))
+            return commands[i].run(argc - 1, argv + 1);
+    return tool_usage("unknown command \"%s\": expected sample, forward, decode, encode, info, hash or bench", argv[1]);
+}
