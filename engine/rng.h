@@ -1,0 +1,33 @@
+/* Normal noise, indexed by place: the same seed and place give the same number everywhere.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * No state: every number is a function of (seed, stream, channel, row, column), so a wider
+ * picture's noise contains the narrower one's, in any order and on any number of threads. */
+#ifndef DIM_RNG_H
+#define DIM_RNG_H
+
+#include <glib.h>
+
+/* What the numbers are for. Numbers of two streams have nothing in common. */
+typedef enum {
+    DIM_NOISE_START,  /* the start noise of the picture, or of the small grid below it */
+    DIM_NOISE_DETAIL, /* what upsampling adds inside a cell */
+} DimNoiseStream;
+
+/* Philox 4x32 with ten rounds: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
+ * 1, 2, 3", SC 2011. Four words out of a counter and a key. */
+void dim_philox(const guint32 counter[4], const guint32 key[2], guint32 out[4]);
+
+/* N(0, 1), |z| < 8.7. The same bits on every machine: only IEEE additions, products, quotients and
+ * roots are used, and nothing of the C library that may round one way or another. */
+double dim_noise_at(gint64 seed, DimNoiseStream stream, int channel, int row, int column);
+
+/* out [channels, height, width]: white noise for a picture that is sampled with upsampling factor
+ * `factor` (1: none; else it divides both sides). A cell of factor x factor places holds
+ * w - mean (w) + z / factor: w fresh, z the small grid's noise there. That is white again, and
+ * factor times the cells' means is the small picture's noise, so that a thumbnail foretells the
+ * picture. */
+void dim_noise_fill(float *out, gint64 seed, int channels, int height, int width, int factor);
+
+#endif
