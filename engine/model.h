@@ -44,14 +44,19 @@ struct DimModel {
     DkDevice *dk;
     DimModelSpec *spec;
     DimPrecision precision; /* what runs: never AUTO */
+    DimParts parts;         /* what was loaded, a mask */
     DimNet *net;
     DimAutoencoder *ae;
     int n_samplers;
     gint64 weight_bytes;
 };
 
-/* The kernels' device behind an engine device; counts models open on it. */
+/* The kernels' device behind an engine device. Borrowed. */
 DkDevice *dim_device_dk(DimDevice *device);
+/* Models open on a device; closing it asserts that none is left. */
+void dim_device_count_models(DimDevice *device, int more);
+/* From now on long operations obey the task's cancel; NULL: nobody's. Undo it before the task goes. */
+void dim_dk_follow(DkDevice *dk, const DimTask *task);
 
 /* dk's sticky status as a GError; TRUE when all is well. `what` was being done. */
 gboolean dim_dk_check(DkDevice *dk, const char *what, GError **error);

@@ -23,11 +23,14 @@ typedef struct {
 typedef struct DimNet DimNet;         /* loaded weights; each family has its own struct behind it */
 typedef struct DimNetPlan DimNetPlan; /* activations and tables for one batch and grid */
 
-/* Where a plan is in the network; counted up inside a forward so that progress moves within a layer. */
+/* Where a forward (or a load) stands in the whole; counted up inside so that progress moves within it. */
 typedef struct {
     DimTask *task;     /* may be NULL */
     double at, per_forward; /* this forward moves task from at to at + per_forward (fractions of the whole) */
 } DimNetProgress;
+
+/* `part` of this forward is done, 0..1. progress may be NULL. */
+void dim_net_progress(const DimNetProgress *progress, double part);
 
 typedef struct DimNetClass {
     const char *family;
@@ -38,11 +41,12 @@ typedef struct DimNetClass {
     /* Multiply-adds times 2 of one forward. h, w: latent grid. */
     double (*flop)(const void *config, int batch, int h, int w);
 
-    DimNet *(*load)(DkDevice *dk, const void *config, DimWeights *weights, DimTask *task, GError **error);
+    DimNet *(*load)(DkDevice *dk, const void *config, DimWeights *weights, const DimNetProgress *progress,
+                    GError **error);
     void (*free)(DkDevice *dk, DimNet *net);
-    /* Takes every activation of a forward from the arena. In the dry pass (arena->dk NULL) `net` is NULL and the plan is only good for
-     * dim_net_plan_free. base_h, base_w: the grid that the position table is first resized to, 0: the configuration's
-     * (upsample guidance, dim.md section 10). */
+    /* Takes every activation of a forward from the arena; what it enqueues fails at the next dk_sync. In the dry pass
+     * (arena->dk NULL) `net` is NULL and the plan is only good for plan_free. base_h, base_w: the latent grid, as h and w,
+     * that the position table is first resized to; 0: the configuration's (upsample guidance, dim.md section 10). */
     DimNetPlan *(*plan)(DimArena *arena, const void *config, DimNet *net, int batch, int h, int w, int base_h, int base_w,
                         GError **error);
     void (*plan_free)(DimNetPlan *plan);
