@@ -47,17 +47,33 @@ struct DkBuffer {
     size_t bytes;
 };
 
+typedef enum { DK_WEIGHT_LINEAR, DK_WEIGHT_CONV2D, DK_WEIGHT_SCAN } DkWeightKind;
+
+/* The shape is what dk.c checks arguments with; the rest is the back end's. */
+struct DkWeight {
+    DkWeightKind kind;
+    int64_t n, k; /* outputs and inputs; of a scan: channels and states */
+    int kh, kw;   /* 1 but for convolutions */
+    float *data;  /* 64-byte aligned; ref: as given */
+    size_t bytes; /* of data, as accounted */
+    void *packed; /* a library's own objects, freed by the back end's weight_free */
+};
+
+enum { DK_N_SLOTS = sizeof(DkOps) / sizeof(void (*)(void)) };
+
 struct DkDevice {
     DkOps ops;
     DkBackend kind;
     int n_threads;
-    unsigned isa; /* what is allowed and there */
-    DkStatus status;
+    unsigned isa;      /* what is allowed and there */
+    atomic_int status; /* a DkStatus; workers may set it through dk_stopped */
     const atomic_int *cancel;
     size_t bytes, peak_bytes;
     unsigned char *scratch; /* see dk_scratch */
     size_t scratch_bytes;
-    void *backend; /* the back end's own state */
+    bool profiling;
+    DkProfile profile[DK_N_SLOTS]; /* by slot of the table */
+    void *backend;                 /* the back end's own state */
     char description[160];
 };
 
@@ -66,15 +82,41 @@ struct DkDevice {
 void *dk_scratch(DkDevice *dev, size_t bytes);
 /* Sticky: the first error stays. */
 void dk_fail(DkDevice *dev, DkStatus status);
-/* True once a cancel was asked for (and then sticky) or another error sticks: leave the operation. */
+/* True once a cancel was asked for (and then sticky) or another error sticks: leave the operation. Any thread. */
 bool dk_stopped(DkDevice *dev);
 /* Accounting of bytes held, for the back ends' allocations. */
 void dk_account(DkDevice *dev, size_t add, size_t remove);
+/* Host memory, 64-byte aligned and accounted; NULL: none. Contents undefined. */
+void *dk_host_alloc(DkDevice *dev, size_t bytes);
+void dk_host_free(DkDevice *dev, void *data, size_t bytes);
+/* A weight with `floats` numbers of undefined data on the host; NULL: no memory. The free takes what this made. */
+DkWeight *dk_weight_alloc(DkDevice *dev, DkWeightKind kind, int64_t n, int64_t k, int kh, int kw, size_t floats);
+void dk_weight_release(DkDevice *dev, DkWeight *w);
 
 /* First element of a host tensor. */
 static inline void *dk_data(DkTensor t)
 {
     return t.buffer ? t.buffer->data + t.offset : NULL;
+}
+
+/* Length of the last axis, and how many runs of it there are. */
+static inline int64_t dk_columns(DkTensor t)
+{
+    return t.sizes[t.rank - 1];
+}
+
+static inline int64_t dk_rows(DkTensor t)
+{
+    int64_t rows = 1;
+    for (int i = 0; i + 1 < t.rank; i++)
+        rows *= t.sizes[i];
+    return rows;
+}
+
+/* Start of row i of an f32 host tensor. */
+static inline float *dk_row(DkTensor t, int64_t i)
+{
+    return (float *)dk_data(t) + i * t.row_stride;
 }
 
 /* Every back end has one of these; false: it cannot be opened here. cpu starts from ref's table. */

@@ -16,13 +16,16 @@
 #ifndef DK_H
 #define DK_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
+#include <atomic>
+using std::atomic_int;
 extern "C" {
+#else
+#include <stdatomic.h>
 #endif
 
 typedef struct DkDevice DkDevice;
@@ -156,7 +159,7 @@ void dk_gate_add(DkDevice *dev, DkTensor x, DkTensor gate, DkTensor y);
 void dk_add_row(DkDevice *dev, DkTensor y, DkTensor x, DkTensor b);
 /* y = act (x); y may be x */
 void dk_act(DkDevice *dev, DkTensor y, DkTensor x, DkAct act);
-/* y = a·x + b·y; with b = 0, y is not read */
+/* y = a·x + b·y; with b = 0, y is not read; y may be x */
 void dk_axpby(DkDevice *dev, DkTensor y, float a, DkTensor x, float b);
 /* Per picture and group of C/G consecutive channels: adds (count, mean, M2) of x[B, H, W, C] to stats[B, G, 3] (f64),
  * row by row in order, so that a picture given in strips leaves the same bits as one given whole. Clear with dk_clear. */

@@ -1,0 +1,41 @@
+/* The reference back end's table.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "kernels/ref/ref.h"
+
+#include <string.h>
+
+bool dk_ref_init(DkDevice *dev)
+{
+    dev->ops = (DkOps){
+        .linear = dk_ref_linear,
+        .conv2d = dk_ref_conv2d,
+        .attention = dk_ref_attention,
+        .conv1d_dw = dk_ref_conv1d_dw,
+        .selective_scan = dk_ref_selective_scan,
+        .norm_modulate = dk_ref_norm_modulate,
+        .gate_add = dk_ref_gate_add,
+        .add_row = dk_ref_add_row,
+        .act = dk_ref_act,
+        .axpby = dk_ref_axpby,
+        .group_stats = dk_ref_group_stats,
+        .group_apply = dk_ref_group_apply,
+        .clear = dk_ref_clear,
+        .conv2d_dw = dk_ref_conv2d_dw,
+        .patchify = dk_ref_patchify,
+        .unpatchify = dk_ref_unpatchify,
+        .gather = dk_ref_gather,
+        .resize = dk_ref_resize,
+        .weight_linear = dk_ref_weight_linear,
+        .weight_conv2d = dk_ref_weight_conv2d,
+        .weight_scan = dk_ref_weight_scan,
+        .weight_free = dk_ref_weight_free,
+        .buffer_new = dk_ref_buffer_new,
+        .buffer_free = dk_ref_buffer_free,
+        .write = dk_ref_write,
+        .read = dk_ref_read,
+    };
+    dev->n_threads = 1;
+    strcpy(dev->description, "ref: plain C, 1 thread");
+    return true;
+}

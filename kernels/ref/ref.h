@@ -1,0 +1,68 @@
+/* The reference back end: the slots of each file, and helpers that they share.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * Written to be read next to the formulas in dk.h: plain loops, one thread, sums and transcendental
+ * functions in double, one rounding to float at the store. */
+#ifndef DK_REF_H
+#define DK_REF_H
+
+#include "kernels/dk-ops.h"
+
+#include <math.h>
+
+__typeof__(dk_linear) dk_ref_linear;
+__typeof__(dk_conv2d) dk_ref_conv2d;
+__typeof__(dk_attention) dk_ref_attention;
+__typeof__(dk_conv1d_dw) dk_ref_conv1d_dw;
+__typeof__(dk_selective_scan) dk_ref_selective_scan;
+__typeof__(dk_norm_modulate) dk_ref_norm_modulate;
+__typeof__(dk_gate_add) dk_ref_gate_add;
+__typeof__(dk_add_row) dk_ref_add_row;
+__typeof__(dk_act) dk_ref_act;
+__typeof__(dk_axpby) dk_ref_axpby;
+__typeof__(dk_group_stats) dk_ref_group_stats;
+__typeof__(dk_group_apply) dk_ref_group_apply;
+__typeof__(dk_clear) dk_ref_clear;
+__typeof__(dk_conv2d_dw) dk_ref_conv2d_dw;
+__typeof__(dk_patchify) dk_ref_patchify;
+__typeof__(dk_unpatchify) dk_ref_unpatchify;
+__typeof__(dk_gather) dk_ref_gather;
+__typeof__(dk_resize) dk_ref_resize;
+__typeof__(dk_weight_linear) dk_ref_weight_linear;
+__typeof__(dk_weight_conv2d) dk_ref_weight_conv2d;
+__typeof__(dk_weight_scan) dk_ref_weight_scan;
+__typeof__(dk_weight_free) dk_ref_weight_free;
+__typeof__(dk_buffer_new) dk_ref_buffer_new;
+__typeof__(dk_buffer_free) dk_ref_buffer_free;
+__typeof__(dk_write) dk_ref_write;
+__typeof__(dk_read) dk_ref_read;
+
+static inline double dk_ref_apply_act(double x, DkAct act)
+{
+    switch (act) {
+    case DK_ACT_SILU:
+        return x / (1 + exp(-x));
+    case DK_ACT_RELU:
+        return x > 0 ? x : 0;
+    case DK_ACT_TANH:
+        return tanh(x);
+    case DK_ACT_NONE:
+        break;
+    }
+    return x;
+}
+
+/* Element i of an optional vector, or what stands for it. */
+static inline double dk_ref_at(DkTensor t, int64_t i, double otherwise)
+{
+    return t.buffer ? (double)dk_row(t, 0)[i] : otherwise;
+}
+
+/* The stored row of the i-th token. */
+static inline int64_t dk_ref_token(DkTensor order, int64_t i)
+{
+    return order.buffer ? ((const int32_t *)dk_data(order))[i] : i;
+}
+
+#endif
