@@ -13,6 +13,8 @@
 #ifndef DIM_H
 #define DIM_H
 
+#include <stdio.h>
+
 #include <glib.h>
 
 G_BEGIN_DECLS
@@ -98,6 +100,13 @@ gboolean dim_weights_check    (DimWeights *weights, DimTask *task, GError **erro
 /* Writes F32 tensors as safetensors under a temporary name, then renames. */
 struct DimArray;
 gboolean dim_tensors_save (const char *file, int n, const char *const *names, const struct DimArray *arrays, GError **error);
+
+/* A file that is there whole or not at all: written under a temporary name beside it, renamed by commit. */
+typedef struct DimOutput DimOutput;
+DimOutput *dim_output_open    (const char *file, GError **error);
+FILE      *dim_output_stream  (DimOutput *output); /* write here; do not close */
+gboolean   dim_output_commit  (DimOutput **output, GError **error); /* frees; on failure the earlier file is untouched */
+void       dim_output_discard (DimOutput **output);
 
 /* Text from a file made fit to show: control characters, invalid UTF-8 and bidirectional overrides replaced. g_free. */
 char *dim_text_clean (const char *text);
