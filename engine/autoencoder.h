@@ -16,6 +16,7 @@ typedef struct {
 typedef struct {
     int channels; /* of the latent */
     int factor;   /* picture pixels a latent pixel, one way */
+    int in_channels, out_channels; /* of the picture that is encoded, decoded; 3 but for odd kl configurations */
     double default_scale_factor;
     gboolean has_files; /* FALSE: family none */
 } DimAutoencoderFacts;

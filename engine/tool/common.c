@@ -82,6 +82,17 @@ gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const 
     return !common || parse_precision(common);
 }
 
+gboolean tool_check_tile(int *tile)
+{
+    if (*tile == TOOL_TILE_AUTO)
+        *tile = -1;
+    else if (*tile < 0) {
+        tool_usage("--tile %d: expected 0 or more", *tile);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 void tool_common_clear(ToolCommon *common)
 {
     g_free(common->model);

@@ -32,6 +32,10 @@ gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const 
 void tool_common_clear(ToolCommon *common);
 /* A usage mistake found after parsing: one line; answers TOOL_USAGE. */
 int tool_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
+/* The value of --tile as the engine takes it: TOOL_TILE_AUTO, what it is when left out, becomes -1. A negative one is a usage
+ * mistake: one line and FALSE. */
+enum { TOOL_TILE_AUTO = G_MININT };
+gboolean tool_check_tile(int *tile);
 /* Prints the error's line, frees it; answers TOOL_FAILED. */
 int tool_failed(GError *error);
 
