@@ -1,0 +1,153 @@
+/* Runs the tests of operations: each shape with each kind of input, a back end against ref.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * usage: kern [--backend cpu|cuda] [--isa portable|avx2|avx512] [--threads N] [--seed N] [--bench]
+ * [OPERATION...] Exit status: 0 all good, 1 a failure, 2 usage, 77 the back end or the instruction
+ * set is not here. */
+#include "kern.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KERN_OP(op) extern const KernOp kern_##op;
+#include "ops.h"
+#undef KERN_OP
+
+#define KERN_OP(op) &kern_##op,
+static const KernOp *const ops[] = {
+#include "ops.h"
+};
+#undef KERN_OP
+
+enum { N_OPS = sizeof ops / sizeof *ops, N_RANDOM_SHAPES = 6 };
+
+static const char *const fill_names[KERN_N_FILLS] = {"normal", "equal", "huge", "tiny", "zeros"};
+
+static void run_case(Kern *k, const KernOp *op, const int64_t *shape, uint64_t seed)
+{
+    k->text[0] = 0;
+    kern_note(k, "%s", op->name);
+    for (int i = 0; i < KERN_MAX_SIZES && op->sizes[i]; i++)
+        kern_note(k, " %s=%lld", op->sizes[i], (long long)shape[i]);
+    kern_note(k, " %s", fill_names[k->fill]);
+    kern_begin(k, seed);
+    op->check(k, shape);
+    kern_end(k);
+}
+
+static void run_fills(Kern *k, const KernOp *op, const int64_t *shape, uint64_t seed)
+{
+    for (k->fill = 0; k->fill < KERN_N_FILLS; k->fill++)
+        run_case(k, op, shape, seed + k->fill);
+}
+
+static void run_op(Kern *k, const KernOp *op, uint64_t seed)
+{
+    for (int i = 0; i < KERN_MAX_SHAPES && op->shapes[i][0]; i++)
+        run_fills(k, op, op->shapes[i], seed);
+    for (int i = 0; i < N_RANDOM_SHAPES; i++) {
+        int64_t shape[KERN_MAX_SIZES] = {0};
+        k->state = seed + 1000003 * (uint64_t)(i + 1);
+        for (int j = 0; j < KERN_MAX_SIZES && op->sizes[j]; j++)
+            shape[j] = 1 + (int64_t)(kern_bits(k) % (uint64_t)op->limits[j]);
+        run_fills(k, op, shape, seed);
+    }
+    k->fill = KERN_NORMAL;
+    run_case(k, op, op->model, seed);
+}
+
+static void bench_op(Kern *k, const KernOp *op, uint64_t seed)
+{
+    k->fill = KERN_NORMAL;
+    run_case(k, op, op->model, seed);
+    const double ref = k->seconds[0] / (double)k->runs[0], got = k->seconds[1] / (double)k->runs[1];
+    printf("%-60s ref %10.3f ms   new %10.3f ms   ratio %7.1f\n", k->text, ref * 1e3, got * 1e3,
+           ref / got);
+}
+
+/* ---- command line
+ * -------------------------------------------------------------------------------------- */
+
+typedef struct {
+    DkBackend backend;
+    unsigned isa;
+    int n_threads;
+    uint64_t seed;
+    bool bench;
+    const char *only[N_OPS];
+    int n_only;
+} Options;
+
+static bool parse_isa(const char *name, unsigned *isa)
+{
+    static const char *const names[] = {"portable", "avx2", "", "avx512"};
+    for (unsigned i = 0; i < 4; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *isa = i;
+            return true;
+        }
+    return false;
+}
+
+static bool parse(int argc, char **argv, Options *o)
+{
+    *o = (Options){.backend = DK_BACKEND_CPU, .isa = DK_ISA_ALL, .n_threads = 2, .seed = 1};
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--bench") == 0)
+            o->bench = true;
+        else if (argv[i][0] != '-' && o->n_only < N_OPS)
+            o->only[o->n_only++] = argv[i];
+        else if (strcmp(argv[i], "--backend") == 0 && ++i)
+            o->backend = strcmp(value, "cuda") == 0 ? DK_BACKEND_CUDA : DK_BACKEND_CPU;
+        else if (strcmp(argv[i], "--isa") == 0 && ++i && parse_isa(value, &o->isa))
+            continue;
+        else if (strcmp(argv[i], "--threads") == 0 && ++i)
+            o->n_threads = atoi(value);
+        else if (strcmp(argv[i], "--seed") == 0 && ++i)
+            o->seed = strtoull(value, NULL, 10);
+        else
+            return false;
+    }
+    return true;
+}
+
+static bool wanted(const Options *o, const KernOp *op)
+{
+    for (int i = 0; i < o->n_only; i++)
+        if (strcmp(o->only[i], op->name) == 0)
+            return true;
+    return o->n_only == 0;
+}
+
+int main(int argc, char **argv)
+{
+    Options o;
+    Kern k = {0};
+    int n_run = 0;
+    if (!parse(argc, argv, &o)) {
+        fprintf(stderr, "usage: kern [--backend cpu|cuda] [--isa portable|avx2|avx512] "
+                        "[--threads N] [--seed N] [--bench] [OPERATION...]\n");
+        return 2;
+    }
+    k.bench = o.bench;
+    k.dev[0] = dk_device_open(DK_BACKEND_REF, 1, 0);
+    k.dev[1] = dk_device_open(o.backend, o.n_threads, o.isa);
+    const bool here = k.dev[1] && (o.isa == DK_ISA_ALL || k.dev[1]->isa == o.isa);
+    for (int i = 0; here && i < N_OPS; i++)
+        if (wanted(&o, ops[i])) {
+            (o.bench ? bench_op : run_op)(&k, ops[i], o.seed);
+            n_run++;
+        }
+    dk_device_close(&k.dev[0]);
+    dk_device_close(&k.dev[1]);
+    if (!here) {
+        fprintf(stderr, "kern: this back end or instruction set is not here\n");
+        return 77;
+    }
+    if (n_run < o.n_only)
+        fprintf(stderr, "kern: no such operation\n");
+    return n_run < o.n_only ? 2 : k.n_failures > 0;
+}
