@@ -1,0 +1,145 @@
+/* The window round the panel: starts and stops the job, and polls it from a timer.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "plugin/dim-dialog.h"
+
+#include "ui/dim-panel.h"
+
+#define POLL_MILLISECONDS 100
+
+typedef struct
+{
+  const DimDialogHost *host;
+  GtkWidget           *window;
+  DimPanel            *panel;
+  GMainLoop           *loop;
+  DimJob              *job;
+  DimPicture          *picture;
+  guint                timer; /* while a run goes on */
+  gboolean             done;
+} DimDialog;
+
+/* A run that ended without a picture: the settings are back, and say why. */
+static void
+back_to_settings (DimDialog *dialog, const GError *error)
+{
+  gboolean stopped = g_error_matches (error, DIM_ERROR, DIM_ERROR_CANCELLED);
+
+  dim_panel_set_running (dialog->panel, FALSE);
+  dim_panel_show_message (dialog->panel, stopped ? NULL : error->message);
+}
+
+static gboolean
+poll_job (gpointer data)
+{
+  DimDialog *dialog = data;
+  GError    *error = NULL;
+  char       text[80];
+  double     fraction = dim_job_progress (dialog->job, text, sizeof text);
+
+  dim_panel_set_progress (dialog->panel, fraction, text);
+  dialog->host->progress (fraction, text);
+  if (!dim_job_wait (dialog->job, 0))
+    return G_SOURCE_CONTINUE;
+  dialog->timer = 0;
+  dialog->done = dim_job_take (dialog->job, dialog->picture, &error);
+  if (dialog->done)
+    g_main_loop_quit (dialog->loop);
+  else
+    back_to_settings (dialog, error);
+  g_clear_error (&error);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_generate (DimPanel *panel, DimDialog *dialog)
+{
+  DimRecipe recipe;
+
+  dim_panel_get_recipe (panel, &recipe);
+  dim_panel_show_message (panel, NULL);
+  dim_panel_set_running (panel, TRUE);
+  dim_job_start (dialog->job, &recipe);
+  dim_recipe_clear (&recipe);
+  dialog->timer = g_timeout_add (POLL_MILLISECONDS, poll_job, dialog);
+}
+
+static void
+on_stop (DimPanel *panel, DimDialog *dialog)
+{
+  dim_job_cancel (dialog->job);
+}
+
+static void
+on_close (DimPanel *panel, DimDialog *dialog)
+{
+  g_main_loop_quit (dialog->loop);
+}
+
+static gboolean
+on_delete (GtkWidget *window, GdkEvent *event, DimDialog *dialog)
+{
+  g_main_loop_quit (dialog->loop);
+  return GDK_EVENT_STOP;
+}
+
+static GtkWidget *
+make_window (DimDialog *dialog, const char *title)
+{
+  GtkWidget *window = gtk_window_new (GTK_WINDOW_TOPLEVEL);
+
+  gtk_window_set_title (GTK_WINDOW (window), title);
+  gtk_window_set_role (GTK_WINDOW (window), "gimp-dim");
+  gtk_window_set_type_hint (GTK_WINDOW (window), GDK_WINDOW_TYPE_HINT_DIALOG);
+  gtk_window_set_position (GTK_WINDOW (window), GTK_WIN_POS_CENTER);
+  gtk_container_add (GTK_CONTAINER (window), GTK_WIDGET (dialog->panel));
+  g_signal_connect (window, "delete-event", G_CALLBACK (on_delete), dialog);
+  g_signal_connect (dialog->panel, "generate", G_CALLBACK (on_generate), dialog);
+  g_signal_connect (dialog->panel, "stop", G_CALLBACK (on_stop), dialog);
+  g_signal_connect (dialog->panel, "close", G_CALLBACK (on_close), dialog);
+  return window;
+}
+
+/* The window is off the screen before GIMP goes on. */
+static void
+destroy_window (GtkWidget *window)
+{
+  gtk_widget_destroy (window);
+  while (gtk_events_pending ())
+    gtk_main_iteration ();
+  gdk_display_flush (gdk_display_get_default ());
+}
+
+gboolean
+dim_dialog_run (const DimDialogHost *host, const char *title, DimArguments *arguments,
+                int canvas_width, int canvas_height, DimPicture *picture, GError **error)
+{
+  DimDialog dialog = { .host = host, .picture = picture };
+
+  dialog.panel = dim_panel_new (canvas_width, canvas_height);
+  dialog.window = make_window (&dialog, title);
+  dialog.loop = g_main_loop_new (NULL, FALSE);
+  dialog.job = dim_job_new ();
+  /* The panel's properties are named as the arguments are. */
+  dim_arguments_to_object (arguments, G_OBJECT (dialog.panel));
+
+  gtk_widget_realize (dialog.window);
+  host->adopt (GTK_WINDOW (dialog.window));
+  gtk_widget_show_all (dialog.window);
+  g_main_loop_run (dialog.loop);
+
+  /* Closing in the middle of a run stops it. */
+  if (dialog.timer != 0)
+    g_source_remove (dialog.timer);
+  dim_job_free (&dialog.job);
+  if (!dialog.done)
+    g_set_error_literal (error, DIM_ERROR, DIM_ERROR_CANCELLED, "Closed");
+  else if (!dim_arguments_from_object (arguments, G_OBJECT (dialog.panel), error))
+    {
+      dim_picture_clear (picture);
+      dialog.done = FALSE;
+    }
+  destroy_window (dialog.window);
+  g_main_loop_unref (dialog.loop);
+  return dialog.done;
+}
