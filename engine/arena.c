@@ -32,7 +32,7 @@ DkTensor dim_arena_take(DimArena *arena, DkType type, int rank, const gint64 *si
     if (!tensor_bytes(type, rank, sizes, &bytes) || !g_size_checked_add(&end, offset, bytes) ||
         end > G_MAXINT64) {
         arena->overflow = TRUE;
-        return (DkTensor){0};
+        end = offset;
     }
     arena->used = end;
     arena->peak = MAX(arena->peak, end);
@@ -54,6 +54,11 @@ void dim_arena_release(DimArena *arena, gsize mark)
 {
     g_assert(mark <= arena->used);
     arena->used = mark;
+}
+
+void dim_arena_keep(DimArena *arena, gsize mark)
+{
+    arena->used = MAX(arena->used, mark);
 }
 
 gboolean dim_arena_commit(DimArena *arena, DkDevice *dk, GError **error)

@@ -23,6 +23,8 @@ DkTensor dim_arena_take(DimArena *arena, DkType type, int rank, const gint64 *si
 /* Room taken after a mark is given back, to be used again by what comes next. */
 gsize dim_arena_mark(const DimArena *arena);
 void dim_arena_release(DimArena *arena, gsize mark);
+/* What lies below a mark set before a release stays taken: ends a region in which tensors shared their place. */
+void dim_arena_keep(DimArena *arena, gsize mark);
 /* Ends the dry pass: allocates `peak` bytes and starts over. DIM_ERROR_NO_MEMORY. */
 gboolean dim_arena_commit(DimArena *arena, DkDevice *dk, GError **error);
 void dim_arena_clear(DimArena *arena);
