@@ -271,10 +271,11 @@ typedef struct {
     int          tile;          /* tile=N; -1 */
 } DimOptions;
 
+/* init, copy, parse, load and record initialise their target, which must hold nothing; on failure it is left alone. */
 void     dim_recipe_init       (DimRecipe *recipe);
 void     dim_recipe_clear      (DimRecipe *recipe);
 void     dim_recipe_copy       (DimRecipe *to, const DimRecipe *from);
-/* `origin` names the text in errors. A preset may leave keys out; *unknown_keys (may be NULL) gets a list for people or NULL. */
+/* `origin` names the text in errors, a recipe of a newer version is refused. A preset may leave keys out; *unknown_keys (may be NULL) gets a list for people or NULL. */
 gboolean dim_recipe_parse      (DimRecipe *recipe, const char *json, gssize length, const char *origin, char **unknown_keys,
                                 GError **error);
 char    *dim_recipe_print      (const DimRecipe *recipe); /* readable JSON, docs/recipe.md; g_free */

@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#include "error.h"
+
 static double beta(DimScheduleType type, double start, double end, double part)
 {
     if (type == DIM_SCHEDULE_LINEAR)
@@ -30,7 +32,7 @@ static gboolean usable(const DimSchedule *schedule)
 }
 
 gboolean dim_schedule_init(DimSchedule *schedule, DimScheduleType type, double beta_start,
-                           double beta_end, int timesteps, GError **error)
+                           double beta_end, int timesteps, const char *origin, GError **error)
 {
     *schedule = (DimSchedule){.timesteps = timesteps};
     if (timesteps >= 2)
@@ -44,11 +46,10 @@ gboolean dim_schedule_init(DimSchedule *schedule, DimScheduleType type, double b
             return TRUE;
     }
     dim_schedule_clear(schedule);
-    g_set_error(error, DIM_ERROR, DIM_ERROR_UNSUPPORTED,
-                "model.json: noise_schedule with %d timesteps and beta from %g to %g cannot be "
-                "sampled; expected at least 2 steps, each noisier than the one before",
-                timesteps, beta_start, beta_end);
-    return FALSE;
+    return dim_fail(error, DIM_ERROR_UNSUPPORTED, origin,
+                    "%d timesteps with beta from %g to %g cannot be sampled; expected at least 2 "
+                    "steps, each noisier than the one before",
+                    timesteps, beta_start, beta_end);
 }
 
 void dim_schedule_clear(DimSchedule *schedule)
@@ -66,6 +67,11 @@ DimTime dim_schedule_at(const DimSchedule *schedule, double tc)
     const double sigma = sqrt(-expm1(2 * log_alpha));
 
     return (DimTime){tc, exp(log_alpha), sigma, log_alpha - log(sigma)};
+}
+
+double dim_schedule_grid(int timesteps, int steps, int k)
+{
+    return 1 - k * (1 - 1.0 / timesteps) / steps;
 }
 
 int dim_schedule_step(const DimSchedule *schedule, double tc)

@@ -1,0 +1,36 @@
+/* The working grid of a picture.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "grid.h"
+
+#include "upsample.h"
+
+static gint64 divide_up(gint64 a, gint64 b)
+{
+    return (a + b - 1) / b;
+}
+
+static gboolean fit(int asked, int pixels, int multiple, int factor, int *side)
+{
+    const gint64 unit = (gint64)multiple * factor;
+    const gint64 fitted = divide_up(divide_up(asked, pixels), unit) * unit;
+
+    *side = (int)MIN(fitted, 1 << 30);
+    return fitted <= 1 << 30;
+}
+
+gboolean dim_grid_for(const DimModelSpec *spec, const DimParams *params, DimGrid *grid)
+{
+    DimNetFacts facts = {0};
+    DimAutoencoderFacts codec = {0};
+
+    spec->net->facts(spec->net_config, &facts);
+    spec->autoencoder->facts(spec->autoencoder_config, &codec);
+    grid->pixels = codec.factor;
+    grid->upsample =
+        params->upsample == DIM_UPSAMPLE_AUTO
+            ? dim_upsample_factor(params->width, params->height, spec->info.native_size)
+            : params->upsample;
+    return fit(params->width, grid->pixels, facts.width_multiple, grid->upsample, &grid->width) &&
+           fit(params->height, grid->pixels, facts.height_multiple, grid->upsample, &grid->height);
+}

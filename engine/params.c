@@ -1,0 +1,290 @@
+/* Parameters of a run: defaults, limits, what they cost.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "params.h"
+
+#include <math.h>
+#include <sys/random.h>
+
+#include "error.h"
+#include "memory.h"
+#include "text.h"
+#include "upsample.h"
+
+void dim_params_init(DimParams *params, const DimModelInfo *info)
+{
+    *params = (DimParams){
+        .label = info->n_classes > 0 ? 0 : -1,
+        .width = info->native_size,
+        .height = info->native_size,
+        .steps = info->defaults.steps,
+        .guidance = info->unconditional_class < 0 ? 1 : info->defaults.guidance,
+        .sampler = info->defaults.sampler,
+        .upsample = DIM_UPSAMPLE_AUTO,
+        .tile = -1,
+    };
+}
+
+gint64 dim_seed_fresh(void)
+{
+    guint64 bits;
+
+    if (getrandom(&bits, sizeof bits, 0) != sizeof bits)
+        bits = (guint64)g_random_int() << 32 | g_random_int();
+    return (gint64)(bits & DIM_SEED_MAX);
+}
+
+/* ---- what a run is ---- */
+
+/* With a class to guide towards, and something to guide away from. */
+static gboolean is_guided(const DimParams *params)
+{
+    return params->guidance != 1 && params->label >= 0;
+}
+
+gboolean dim_params_schedule(const DimModelSpec *spec, DimSchedule *schedule, GError **error)
+{
+    g_autofree char *origin = g_strdup_printf("%s/model.json: noise_schedule", spec->info.folder);
+
+    return dim_schedule_init(schedule, spec->schedule, spec->beta_start, spec->beta_end,
+                             spec->timesteps, origin, error);
+}
+
+gboolean dim_params_shape(const DimModelSpec *spec, const DimParams *params, DimShape *shape)
+{
+    *shape = (DimShape){.spec = spec,
+                        .method = dim_method_find(params->sampler),
+                        .batch = is_guided(params) ? 2 : 1};
+    return dim_grid_for(spec, params, &shape->grid);
+}
+
+void dim_params_prompt(const DimModelSpec *spec, const DimParams *params, DimPrompt *prompt)
+{
+    const int none =
+        spec->info.unconditional_class >= 0 ? spec->info.unconditional_class : spec->info.n_labels;
+
+    *prompt = (DimPrompt){.labels = {params->label >= 0 ? params->label : none, none},
+                          .guidance = params->guidance};
+}
+
+/* ---- what it costs ---- */
+
+static double backbone_flop(const DimModelSpec *spec, const DimParams *params,
+                            const DimShape *shape, int *evaluations)
+{
+    const DimDefaults *upsample = &spec->info.defaults;
+    const int m = shape->grid.upsample, h = shape->grid.height, w = shape->grid.width;
+    const double large = spec->net->flop(spec->net_config, shape->batch, h, w);
+    const double small = m > 1 ? spec->net->flop(spec->net_config, shape->batch, h / m, w / m) : 0;
+    int n_small = 0;
+
+    for (int k = 0; m > 1 && k < params->steps; k++)
+        n_small += dim_upsample_wanted(upsample->eta, upsample->t,
+                                       dim_schedule_grid(spec->timesteps, params->steps, k));
+    *evaluations = (params->steps + n_small) * shape->batch;
+    return params->steps * large + n_small * small;
+}
+
+/* Bytes that a run takes beside the weights. Activations and the decoder's work are never both
+ * there; the sample and the picture, uncropped and as the caller's, are. */
+static gint64 run_bytes(const DimModelSpec *spec, const DimParams *params, const DimShape *shape,
+                        double *decode_flop)
+{
+    const gint64 cells = (gint64)shape->grid.width * shape->grid.height;
+    const gint64 pixels = cells * shape->grid.pixels * shape->grid.pixels;
+    gint64 decode = 0, activations = dim_workspace_measure(shape, NULL);
+    double total;
+
+    spec->autoencoder->estimate(spec->autoencoder_config, shape->grid.height, shape->grid.width,
+                                params->tile, &decode, decode_flop);
+    total = sizeof(float) * ((double)cells * spec->info.backbone.channels + 3.0 * pixels +
+                             3.0 * params->width * params->height);
+    total += activations < 0 ? (double)G_MAXINT64 : (double)MAX(activations, decode);
+    return total < (double)G_MAXINT64 ? (gint64)total : G_MAXINT64;
+}
+
+static gint64 add_bytes(gint64 a, gint64 b)
+{
+    return a > G_MAXINT64 - b ? G_MAXINT64 : a + b;
+}
+
+void dim_estimate(const DimModelInfo *info, const DimParams *params, DimEstimate *estimate)
+{
+    const DimModelSpec *spec = dim_model_spec_of(info);
+    const gint64 weights =
+        (gint64)sizeof(float) * (info->backbone.parameters + info->autoencoder.parameters);
+    DimShape shape;
+    double decode = 0;
+
+    *estimate = (DimEstimate){.bytes = G_MAXINT64, .flop = INFINITY};
+    if (!dim_params_shape(spec, params, &shape))
+        return;
+    estimate->grid_width = shape.grid.width;
+    estimate->grid_height = shape.grid.height;
+    estimate->upsample = shape.grid.upsample;
+    estimate->bytes = add_bytes(run_bytes(spec, params, &shape, &decode), weights);
+    estimate->flop = backbone_flop(spec, params, &shape, &estimate->evaluations) + decode;
+}
+
+/* ---- checks ---- */
+
+/* The rest of model.json is checked when it is read; this is what only sampling needs. */
+static gboolean check_model(const DimModelSpec *spec, GError **error)
+{
+    const DimModelInfo *info = &spec->info;
+    g_autofree char *origin = g_build_filename(info->folder, "model.json", NULL);
+    const char *missing = !spec->net                     ? "backbone"
+                          : !spec->autoencoder           ? "autoencoder"
+                          : !spec->has_schedule          ? "noise_schedule"
+                          : !spec->has_prediction        ? "prediction"
+                          : !spec->has_unconditional_key ? "unconditional_class"
+                          : info->native_size <= 0       ? "native_size"
+                                                         : NULL;
+    DimNetFacts facts = {0};
+    DimSchedule schedule;
+
+    if (missing)
+        return dim_fail(error, DIM_ERROR_FORMAT, origin, "%s is missing; sampling needs it",
+                        missing);
+    spec->net->facts(spec->net_config, &facts);
+    if (facts.out_channels < facts.in_channels)
+        return dim_fail(error, DIM_ERROR_UNSUPPORTED, origin,
+                        "the backbone answers %d channels for %d; sampling expects no fewer",
+                        facts.out_channels, facts.in_channels);
+    if (!dim_params_schedule(spec, &schedule, error))
+        return FALSE;
+    dim_schedule_clear(&schedule);
+    return TRUE;
+}
+
+static gboolean check_prompt(const DimParams *params, const DimModelSpec *spec, GError **error)
+{
+    const DimModelInfo *info = &spec->info;
+    DimNetFacts facts = {0};
+
+    spec->net->facts(spec->net_config, &facts);
+    if (params->label >= info->n_labels || params->label < -1)
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "class", "%d; this model has %d", params->label,
+                        info->n_labels);
+    if (params->label < 0 && info->n_labels > 0 && info->unconditional_class < 0 &&
+        !facts.has_null_label)
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "class", "this model needs one");
+    if (!(params->guidance >= 0 && params->guidance <= 100))
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "guidance", "%g; expected 0 to 100",
+                        params->guidance);
+    if (params->guidance != 1 && info->unconditional_class < 0)
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "guidance",
+                        "%g; %s has no unconditional class, expected 1", params->guidance,
+                        info->name);
+    return TRUE;
+}
+
+static gboolean check_run(const DimParams *params, GError **error)
+{
+    if (params->steps < 1 || params->steps > DIM_STEPS_MAX)
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "steps", "%d; expected 1 to %d", params->steps,
+                        DIM_STEPS_MAX);
+    if (params->seed < 0 || params->seed > DIM_SEED_MAX)
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "seed",
+                        "%" G_GINT64_FORMAT "; expected 0 to %" G_GINT64_FORMAT, params->seed,
+                        DIM_SEED_MAX);
+    if (!params->sampler || !dim_method_find(params->sampler)) {
+        const char *wanted = params->sampler ? params->sampler : "";
+        g_autofree char *near = dim_text_suggest(wanted, dim_sampler_names());
+        g_autofree char *all = g_strjoinv(", ", (char **)dim_sampler_names());
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "sampler", DIM_NAME " is unknown%s; expected %s",
+                        wanted, near, all);
+    }
+    if (params->upsample < 0 || params->upsample > DIM_UPSAMPLE_MAX)
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "upsample",
+                        "%d; expected auto, off or a factor from 2 to %d", params->upsample,
+                        DIM_UPSAMPLE_MAX);
+    if (params->tile < -1)
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "tile", "%d; expected 0 or more", params->tile);
+    return TRUE;
+}
+
+/* Pictures count their own pixels up to here: the smallest that a side may have. */
+static int least_side(const DimModelSpec *spec)
+{
+    DimNetFacts facts = {0};
+    DimAutoencoderFacts codec = {0};
+
+    spec->net->facts(spec->net_config, &facts);
+    spec->autoencoder->facts(spec->autoencoder_config, &codec);
+    return codec.has_files ? DIM_SIDE_MIN : facts.patch;
+}
+
+/* Without walking through the network: the finished picture alone would be too large. */
+static gboolean fits(const DimParams *params, const DimModelInfo *info, gint64 held,
+                     gint64 available, gint64 *bytes)
+{
+    DimEstimate estimate;
+    const double picture = 2.0 * 3 * sizeof(float) * params->width * params->height;
+
+    *bytes = picture < (double)G_MAXINT64 ? (gint64)picture : G_MAXINT64;
+    if (*bytes > available)
+        return FALSE;
+    dim_estimate(info, params, &estimate);
+    *bytes = estimate.bytes == G_MAXINT64 ? G_MAXINT64 : estimate.bytes - held;
+    return *bytes <= available;
+}
+
+/* " ...; the largest of this shape that fits is 1024x512", or "" where none does. */
+static char *suggest_size(const DimParams *params, const DimModelInfo *info, gint64 held,
+                          gint64 available)
+{
+    const int longer = MAX(params->width, params->height);
+    const int least = least_side(dim_model_spec_of(info));
+    DimParams trial = *params, best = *params;
+    gboolean found = FALSE;
+    gint64 bytes;
+
+    for (int low = 0, high = longer; high - low > 1;) {
+        const int side = low + (high - low) / 2;
+        trial.width = (int)round((double)params->width * side / longer);
+        trial.height = (int)round((double)params->height * side / longer);
+        if (fits(&trial, info, held, available, &bytes)) {
+            low = side;
+            best = trial;
+            found = trial.width >= least && trial.height >= least;
+        } else
+            high = side;
+    }
+    return found ? g_strdup_printf("; the largest size of this shape that fits is %dx%d",
+                                   best.width, best.height)
+                 : g_strdup("; no size of this shape fits");
+}
+
+static gboolean check_size(const DimParams *params, const DimModelSpec *spec, gint64 held,
+                           GError **error)
+{
+    const int least = least_side(spec);
+    const gint64 available = dim_memory_available();
+    g_autofree char *size = g_strdup_printf("size %dx%d", params->width, params->height);
+    gint64 bytes;
+
+    if (params->width < least || params->height < least)
+        return dim_fail(error, DIM_ERROR_ARGUMENT, size, "expected sides of %d pixels or more",
+                        least);
+    if (fits(params, &spec->info, held, available, &bytes))
+        return TRUE;
+    g_autofree char *suggestion = suggest_size(params, &spec->info, held, available);
+    return dim_fail(
+        error, DIM_ERROR_NO_MEMORY, size, "needs %s%.1f GB of memory, %.1f GB are free%s",
+        bytes == G_MAXINT64 ? "more than " : "", bytes * 1e-9, available * 1e-9, suggestion);
+}
+
+gboolean dim_params_check_held(const DimParams *params, const DimModelInfo *info, gint64 held,
+                               GError **error)
+{
+    const DimModelSpec *spec = dim_model_spec_of(info);
+
+    return check_model(spec, error) && check_run(params, error) &&
+           check_prompt(params, spec, error) && check_size(params, spec, held, error);
+}
+
+gboolean dim_params_check(const DimParams *params, const DimModelInfo *info, GError **error)
+{
+    return dim_params_check_held(params, info, 0, error);
+}

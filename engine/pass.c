@@ -1,0 +1,50 @@
+/* Guided evaluations, the two halves as one batch.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "pass.h"
+
+gboolean dim_pass_plan(DimPass *pass, DimArena *arena, const DimModelSpec *spec, DimNet *net,
+                       int batch, int h, int w, int base_h, int base_w, GError **error)
+{
+    DimNetFacts facts = {0};
+
+    spec->net->facts(spec->net_config, &facts);
+    *pass = (DimPass){.spec = spec, .batch = batch};
+    if (batch > 1)
+        pass->input = dim_arena_take(arena, DK_F32, 4, (gint64[]){batch, facts.in_channels, h, w});
+    pass->output = dim_arena_take(arena, DK_F32, 4, (gint64[]){batch, facts.out_channels, h, w});
+    pass->plan = spec->net->plan(arena, spec->net_config, net, batch, h, w, base_h, base_w, error);
+    return pass->plan != NULL;
+}
+
+void dim_pass_clear(DimPass *pass)
+{
+    if (pass->plan)
+        pass->spec->net->plan_free(pass->plan);
+    *pass = (DimPass){0};
+}
+
+/* The channels of one item's output that are a prediction: as many as the input has. */
+static DkTensor prediction(const DimPass *pass, int item, DkTensor like)
+{
+    const DkTensor out = dk_tensor_slice(pass->output, item, 1);
+    const DkTensor planes = dk_tensor_reshape(out, 3, out.sizes + 1);
+
+    return dk_tensor_reshape(dk_tensor_slice(planes, 0, like.sizes[1]), 4, like.sizes);
+}
+
+DkTensor dim_pass_run(DimPass *pass, DkDevice *dk, DimNet *net, DkTensor x, double n,
+                      const DimPrompt *prompt, const DimNetProgress *progress)
+{
+    const double t[2] = {n, n};
+    const DkTensor with_class = prediction(pass, 0, x);
+
+    for (int i = 0; i < pass->batch && pass->batch > 1; i++)
+        dk_axpby(dk, dk_tensor_slice(pass->input, i, 1), 1, x, 0);
+    pass->spec->net->forward(dk, net, pass->plan, pass->output, pass->batch > 1 ? pass->input : x,
+                             t, prompt->labels, progress);
+    if (pass->batch > 1) /* eps_uncond + w (eps_cond - eps_uncond) */
+        dk_axpby(dk, with_class, (float)(1 - prompt->guidance), prediction(pass, 1, x),
+                 (float)prompt->guidance);
+    return with_class;
+}

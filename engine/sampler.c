@@ -1,0 +1,321 @@
+/* One run: from noise to a picture, a network evaluation a step.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include <math.h>
+#include <string.h>
+
+#include "error.h"
+#include "params.h"
+#include "rng.h"
+#include "task.h"
+#include "upsample.h"
+#include "workspace.h"
+
+struct DimSampler {
+    DimModel *model;
+    DimShape shape;
+    DimPrompt prompt;
+    DimDefaults upsample; /* theta, eta, t */
+    int width, height, tile, steps;
+
+    DimSchedule schedule;
+    DimTime *times;         /* [steps + 1] */
+    DimWorkspace workspace; /* closed once the latent is in `latent` for good */
+    DimArray latent;        /* [1, C, h, w] */
+    gboolean latent_is_final;
+
+    int at; /* steps done */
+    DimTask task;
+    double flop_done, flop_total;
+};
+
+/* Uniform in time from all noise to the first step of the schedule (dim.md 9.1). */
+static gboolean make_times(DimSampler *sampler, GError **error)
+{
+    const int timesteps = sampler->schedule.timesteps;
+
+    sampler->times = g_try_new(DimTime, (gsize)sampler->steps + 1);
+    if (!sampler->times)
+        return dim_fail_memory(error, "steps", sizeof(DimTime) * (guint64)sampler->steps);
+    for (int k = 0; k <= sampler->steps; k++)
+        sampler->times[k] =
+            dim_schedule_at(&sampler->schedule, dim_schedule_grid(timesteps, sampler->steps, k));
+    return TRUE;
+}
+
+/* The start noise: what the caller gave, or the seed's. */
+static gboolean fill_latent(DimSampler *sampler, const DimParams *params, GError **error)
+{
+    const DkTensor x = sampler->workspace.x;
+
+    if (!dim_array_alloc(&sampler->latent, 4, x.sizes, error))
+        return FALSE;
+    if (params->noise) {
+        if (params->noise->rank != 4 || memcmp(params->noise->sizes, x.sizes, 4 * sizeof *x.sizes))
+            return dim_fail(error, DIM_ERROR_ARGUMENT, "noise",
+                            "expected x of shape [1, %d, %d, %d], the working grid of this size",
+                            (int)x.sizes[1], (int)x.sizes[2], (int)x.sizes[3]);
+        memcpy(sampler->latent.data, params->noise->data,
+               sizeof(float) * dim_array_count(params->noise));
+    } else
+        dim_noise_fill(sampler->latent.data, params->seed, (int)x.sizes[1], (int)x.sizes[2],
+                       (int)x.sizes[3], sampler->shape.grid.upsample);
+    return TRUE;
+}
+
+static gboolean set_up(DimSampler *sampler, const DimParams *params, GError **error)
+{
+    DimModel *model = sampler->model;
+    const DimModelSpec *spec = model->spec;
+    DimEstimate estimate;
+
+    if (!dim_params_check_held(params, &spec->info, model->weight_bytes, error) ||
+        !dim_params_schedule(spec, &sampler->schedule, error) || !make_times(sampler, error))
+        return FALSE;
+    dim_params_shape(spec, params, &sampler->shape);
+    dim_params_prompt(spec, params, &sampler->prompt);
+    dim_estimate(&spec->info, params, &estimate);
+    sampler->flop_total = estimate.flop;
+    if (!dim_workspace_open(&sampler->workspace, &sampler->shape, model->dk, model->net, error) ||
+        !fill_latent(sampler, params, error))
+        return FALSE;
+    dk_write(model->dk, sampler->workspace.x, sampler->latent.data);
+    return dim_dk_check(model->dk, "starting a run", error);
+}
+
+DimSampler *dim_sampler_new(DimModel *model, const DimParams *params, GError **error)
+{
+    DimSampler *sampler = g_new0(DimSampler, 1);
+
+    *sampler = (DimSampler){.model = model,
+                            .upsample = model->spec->info.defaults,
+                            .width = params->width,
+                            .height = params->height,
+                            .tile = params->tile,
+                            .steps = params->steps};
+    model->n_samplers++;
+    if (!set_up(sampler, params, error))
+        dim_sampler_free(&sampler);
+    return sampler;
+}
+
+void dim_sampler_free(DimSampler **address)
+{
+    DimSampler *sampler = *address;
+
+    if (!sampler)
+        return;
+    dim_workspace_close(&sampler->workspace);
+    dim_schedule_clear(&sampler->schedule);
+    dim_array_clear(&sampler->latent);
+    g_free(sampler->times);
+    sampler->model->n_samplers--;
+    g_free(sampler);
+    *address = NULL;
+}
+
+/* ---- one step ---- */
+
+/* A pass' share of the whole run, by the operations it takes. */
+static DkTensor run_pass(DimSampler *sampler, DimPass *pass, DkTensor x, const DimTime *at)
+{
+    const DimModelSpec *spec = sampler->model->spec;
+    const double flop =
+        spec->net->flop(spec->net_config, pass->batch, (int)x.sizes[2], (int)x.sizes[3]);
+    const DimNetProgress progress = {&sampler->task, sampler->flop_done / sampler->flop_total,
+                                     flop / sampler->flop_total};
+
+    sampler->flop_done += flop;
+    return dim_pass_run(pass, sampler->model->dk, sampler->model->net, x,
+                        at->tc * sampler->schedule.timesteps, &sampler->prompt, &progress);
+}
+
+/* x = alpha x0 + sigma eps and v = alpha eps - sigma x0 give eps = alpha v + sigma x ... */
+static void make_noise(DimSampler *sampler, DkTensor p, DkTensor x, const DimTime *at)
+{
+    if (sampler->model->spec->prediction == DIM_PREDICTION_V)
+        dk_axpby(sampler->model->dk, p, (float)at->sigma, x, (float)at->alpha);
+}
+
+/* ... and x0 = alpha x - sigma v. */
+static void make_data(DimSampler *sampler, DkTensor p, DkTensor x, const DimTime *at,
+                      DimPrediction is)
+{
+    if (is == DIM_PREDICTION_V)
+        dk_axpby(sampler->model->dk, p, (float)at->alpha, x, (float)-at->sigma);
+    else
+        dk_axpby(sampler->model->dk, p, (float)(1 / at->alpha), x, (float)(-at->sigma / at->alpha));
+}
+
+/* Every channel a picture of its own, as dk_resize takes them. */
+static DkTensor planes(DkTensor x)
+{
+    return dk_tensor_reshape(x, 4, (gint64[]){x.sizes[1], x.sizes[2], x.sizes[3], 1});
+}
+
+/* eps += theta up (eps_small / m - down (eps)) */
+static void follow_small(DimSampler *sampler, DkTensor eps, const DimTime *now)
+{
+    DimWorkspace *work = &sampler->workspace;
+    DkDevice *dk = sampler->model->dk;
+    const int m = sampler->shape.grid.upsample;
+    const DimUpsample small = dim_upsample_at(&sampler->schedule, m, now->tc);
+
+    dk_resize(dk, planes(work->small_work), planes(work->x), DK_RESIZE_BOX);
+    dk_axpby(dk, work->small_x, (float)small.scale, work->small_work, 0);
+    const DkTensor eps_small = run_pass(sampler, &work->small_pass, work->small_x, &small.at);
+    make_noise(sampler, eps_small, work->small_x, &small.at);
+
+    dk_resize(dk, planes(work->small_work), planes(eps), DK_RESIZE_BOX);
+    dk_axpby(dk, work->small_work, 1.0f / m, eps_small, -1);
+    dk_resize(dk, planes(work->spread), planes(work->small_work), DK_RESIZE_NEAREST);
+    dk_axpby(dk, eps, (float)sampler->upsample.theta, work->spread, 1);
+}
+
+/* The prediction at the present x, of the kind that the method wants. */
+static DkTensor predict(DimSampler *sampler, const DimTime *now)
+{
+    const DkTensor x = sampler->workspace.x;
+    const DkTensor p = run_pass(sampler, &sampler->workspace.pass, x, now);
+    DimPrediction is = sampler->model->spec->prediction;
+    const gboolean guided_by_small =
+        sampler->shape.grid.upsample > 1 &&
+        dim_upsample_wanted(sampler->upsample.eta, sampler->upsample.t, now->tc);
+
+    if (guided_by_small || !sampler->shape.method->wants_data) {
+        make_noise(sampler, p, x, now);
+        is = DIM_PREDICTION_EPSILON;
+    }
+    if (guided_by_small)
+        follow_small(sampler, p, now);
+    if (sampler->shape.method->wants_data)
+        make_data(sampler, p, x, now, is);
+    return p;
+}
+
+gboolean dim_sampler_step(DimSampler *sampler, GError **error)
+{
+    DkDevice *dk = sampler->model->dk;
+
+    g_assert(!dim_sampler_done(sampler));
+    if (!dim_task_go_on(&sampler->task, error))
+        return FALSE;
+    dim_dk_follow(dk, &sampler->task);
+    DimRun run = {.dk = dk,
+                  .steps = sampler->steps,
+                  .times = sampler->times,
+                  .x = sampler->workspace.x,
+                  .p = predict(sampler, &sampler->times[sampler->at])};
+    memcpy(run.kept, sampler->workspace.kept, sizeof run.kept);
+    sampler->shape.method->advance(&run, sampler->at);
+    const gboolean done = dim_dk_check(dk, "sampling", error);
+    dim_dk_follow(dk, NULL);
+    sampler->at += done;
+    return done;
+}
+
+gboolean dim_sampler_done(const DimSampler *sampler)
+{
+    return sampler->at == sampler->steps;
+}
+
+int dim_sampler_at(const DimSampler *sampler)
+{
+    return sampler->at;
+}
+
+double dim_sampler_progress(const DimSampler *sampler)
+{
+    return dim_task_progress(&sampler->task);
+}
+
+void dim_sampler_cancel(DimSampler *sampler)
+{
+    dim_task_cancel(&sampler->task);
+}
+
+/* ---- the result ---- */
+
+static gboolean read_latent(DimSampler *sampler, GError **error)
+{
+    if (sampler->latent_is_final)
+        return TRUE;
+    dk_read(sampler->model->dk, sampler->latent.data, sampler->workspace.x);
+    if (!dim_dk_check(sampler->model->dk, "reading the sample", error))
+        return FALSE;
+    for (gint64 i = 0; i < dim_array_count(&sampler->latent); i++)
+        if (!isfinite(sampler->latent.data[i]))
+            return dim_fail(error, DIM_ERROR_UNSUPPORTED, sampler->model->spec->info.folder,
+                            "the sample ran out of the range of numbers at step %d; expected less "
+                            "guidance, more steps, or other weights",
+                            sampler->at);
+    sampler->latent_is_final = dim_sampler_done(sampler);
+    return TRUE;
+}
+
+gboolean dim_sampler_latent(DimSampler *sampler, DimArray *z, GError **error)
+{
+    if (!read_latent(sampler, error) ||
+        !dim_array_alloc(z, sampler->latent.rank, sampler->latent.sizes, error))
+        return FALSE;
+    memcpy(z->data, sampler->latent.data, sizeof(float) * dim_array_count(z));
+    return TRUE;
+}
+
+static void crop(const DimSampler *sampler, const DimArray *image, float *rgb, gsize row_stride)
+{
+    const gint64 rows = image->sizes[2], columns = image->sizes[3];
+
+    for (int i = 0; i < sampler->height; i++)
+        for (int j = 0; j < sampler->width; j++)
+            for (int c = 0; c < 3; c++) {
+                const float v = image->data[(c * rows + i) * columns + j] * 0.5f + 0.5f;
+                rgb[i * row_stride + 3 * (gsize)j + c] = CLAMP(v, 0.0f, 1.0f);
+            }
+}
+
+static gboolean check_codec(const DimSampler *sampler, GError **error)
+{
+    const DimModelSpec *spec = sampler->model->spec;
+    const int channels = (int)sampler->latent.sizes[1];
+    DimAutoencoderFacts codec = {0};
+
+    spec->autoencoder->facts(spec->autoencoder_config, &codec);
+    if (codec.channels == channels && codec.out_channels == 3)
+        return TRUE;
+    return dim_fail(
+        error, DIM_ERROR_UNSUPPORTED, spec->info.folder,
+        "the sample has %d channels, which the autoencoder %s cannot make a picture of; "
+        "expected to keep the sample itself",
+        channels, spec->info.autoencoder.family);
+}
+
+/* The picture takes the place of the activations: they are never both there. */
+gboolean dim_sampler_finish(DimSampler *sampler, float *rgb, gsize row_stride, GError **error)
+{
+    DimModel *model = sampler->model;
+    const gint64 pixels = sampler->shape.grid.pixels;
+    const DimNetProgress progress = {&sampler->task, sampler->flop_done / sampler->flop_total,
+                                     1 - sampler->flop_done / sampler->flop_total};
+    DimArray image = {0};
+
+    g_assert(dim_sampler_done(sampler));
+    if (!check_codec(sampler, error) || !dim_task_go_on(&sampler->task, error) ||
+        !read_latent(sampler, error))
+        return FALSE;
+    dim_workspace_close(&sampler->workspace);
+    const gint64 sizes[] = {1, 3, sampler->latent.sizes[2] * pixels,
+                            sampler->latent.sizes[3] * pixels};
+    if (!dim_array_alloc(&image, 4, sizes, error))
+        return FALSE;
+    dim_dk_follow(model->dk, &sampler->task);
+    const gboolean done = model->spec->autoencoder->decode(model->dk, model->ae, &sampler->latent,
+                                                           sampler->tile, &image, &progress, error);
+    dim_dk_follow(model->dk, NULL);
+    if (done) {
+        crop(sampler, &image, rgb, row_stride);
+        dim_task_advance(&sampler->task, 1);
+    }
+    dim_array_clear(&image);
+    return done;
+}

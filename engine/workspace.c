@@ -1,0 +1,72 @@
+/* The memory of a run: the same code measures and takes it.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "workspace.h"
+
+static gboolean take_upsample(DimWorkspace *workspace, const DimShape *shape, DimNet *net,
+                              const gint64 *sizes, GError **error)
+{
+    const int h = shape->grid.height, w = shape->grid.width, m = shape->grid.upsample;
+    const gint64 small[] = {1, sizes[1], h / m, w / m};
+
+    workspace->spread = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
+    workspace->small_x = dim_arena_take(&workspace->arena, DK_F32, 4, small);
+    workspace->small_work = dim_arena_take(&workspace->arena, DK_F32, 4, small);
+    return dim_pass_plan(&workspace->small_pass, &workspace->arena, shape->spec, net, shape->batch,
+                         h / m, w / m, h, w, error);
+}
+
+/* With upsample guidance both passes take the position table as resized to the large grid. */
+static gboolean take(DimWorkspace *workspace, const DimShape *shape, DimNet *net, GError **error)
+{
+    const int h = shape->grid.height, w = shape->grid.width;
+    const gboolean upsamples = shape->grid.upsample > 1;
+    DimNetFacts facts = {0};
+
+    shape->spec->net->facts(shape->spec->net_config, &facts);
+    const gint64 sizes[] = {1, facts.in_channels, h, w};
+    workspace->x = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
+    for (int i = 0; i < shape->method->n_kept; i++)
+        workspace->kept[i] = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
+    return dim_pass_plan(&workspace->pass, &workspace->arena, shape->spec, net, shape->batch, h, w,
+                         upsamples ? h : 0, upsamples ? w : 0, error) &&
+           (!upsamples || take_upsample(workspace, shape, net, sizes, error));
+}
+
+/* Leaves the arena measured and nothing else. */
+static gboolean measure(DimWorkspace *workspace, const DimShape *shape, GError **error)
+{
+    *workspace = (DimWorkspace){0};
+    dim_arena_dry(&workspace->arena);
+    const gboolean taken = take(workspace, shape, NULL, error);
+    dim_pass_clear(&workspace->pass);
+    dim_pass_clear(&workspace->small_pass);
+    return taken;
+}
+
+gint64 dim_workspace_measure(const DimShape *shape, GError **error)
+{
+    DimWorkspace workspace;
+
+    if (!measure(&workspace, shape, error))
+        return -1;
+    return workspace.arena.overflow ? G_MAXINT64 : (gint64)workspace.arena.peak;
+}
+
+gboolean dim_workspace_open(DimWorkspace *workspace, const DimShape *shape, DkDevice *dk,
+                            DimNet *net, GError **error)
+{
+    if (measure(workspace, shape, error) && dim_arena_commit(&workspace->arena, dk, error) &&
+        take(workspace, shape, net, error))
+        return TRUE;
+    dim_workspace_close(workspace);
+    return FALSE;
+}
+
+void dim_workspace_close(DimWorkspace *workspace)
+{
+    dim_pass_clear(&workspace->pass);
+    dim_pass_clear(&workspace->small_pass);
+    dim_arena_clear(&workspace->arena);
+    *workspace = (DimWorkspace){0};
+}

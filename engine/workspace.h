@@ -1,0 +1,34 @@
+/* All that a run keeps on the device, measured before it is taken.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#ifndef DIM_WORKSPACE_H
+#define DIM_WORKSPACE_H
+
+#include "grid.h"
+#include "method.h"
+#include "pass.h"
+
+typedef struct {
+    DimArena arena;
+    DimPass pass, small_pass; /* the small one only with upsample guidance, and so the last three */
+    DkTensor x;               /* [1, C, h, w] */
+    DkTensor kept[DIM_METHOD_KEPT_MAX];
+    DkTensor small_x, small_work; /* [1, C, h / m, w / m] */
+    DkTensor spread;              /* [1, C, h, w] */
+} DimWorkspace;
+
+/* What decides about a run's size. */
+typedef struct {
+    const DimModelSpec *spec;
+    const DimMethod *method;
+    DimGrid grid;
+    int batch; /* 2: guided */
+} DimShape;
+
+/* Bytes that dim_workspace_open would take; -1 and an error where it could not. */
+gint64 dim_workspace_measure(const DimShape *shape, GError **error);
+gboolean dim_workspace_open(DimWorkspace *workspace, const DimShape *shape, DkDevice *dk,
+                            DimNet *net, GError **error);
+void dim_workspace_close(DimWorkspace *workspace); /* takes one that is closed */
+
+#endif
