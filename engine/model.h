@@ -38,6 +38,13 @@ gboolean dim_model_spec_check_files(DimModelSpec *spec, GError **error);
 DimWeights *dim_model_spec_open_weights(const DimModelSpec *spec, const char *path, GError **error);
 const DimModelSpec *dim_model_spec_of(const DimModelInfo *info);
 
+/* The plan of the last dim_model_forward, kept: the next one of the same sizes allocates nothing. */
+typedef struct {
+    DimArena arena;
+    DimNetPlan *plan; /* NULL: none yet */
+    DkTensor x, output;
+} DimModelPlan;
+
 /* What the engine has loaded. */
 struct DimModel {
     DimDevice *device;
@@ -46,10 +53,13 @@ struct DimModel {
     DimPrecision precision; /* what runs: never AUTO */
     DimParts parts;         /* what was loaded, a mask */
     DimNet *net;
+    DimModelPlan forward;
     DimAutoencoder *ae;
     int n_samplers;
     gint64 weight_bytes;
 };
+
+void dim_model_plan_clear(DimModel *model);
 
 /* The kernels' device behind an engine device. Borrowed. */
 DkDevice *dim_device_dk(DimDevice *device);

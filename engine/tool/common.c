@@ -44,6 +44,15 @@ static gboolean parse_precision(ToolCommon *common)
     return FALSE;
 }
 
+static gboolean check_device(const ToolCommon *common)
+{
+    static const char *const names[] = {"auto", "cpu", "cuda", "ref", NULL};
+    if (!common->device || g_strv_contains(names, common->device))
+        return TRUE;
+    tool_usage("--device %s: expected auto, cpu or cuda", common->device);
+    return FALSE;
+}
+
 gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *operands, int n_operands,
                     ToolCommon *common)
 {
@@ -79,7 +88,7 @@ gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const 
         tool_usage("--threads %d: expected 0 to 1024", common->n_threads);
         return FALSE;
     }
-    return !common || parse_precision(common);
+    return !common || (parse_precision(common) && check_device(common));
 }
 
 gboolean tool_check_tile(int *tile)

@@ -45,4 +45,14 @@ DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **
 /* An F32 tensor of a file of inputs: `rank` sizes, none of them 0, all values finite. */
 gboolean tool_read_f32(DimWeights *file, const char *file_name, const char *name, int rank, DimArray *array, GError **error);
 
+/* What a backbone is evaluated on. */
+typedef struct {
+    DimArray x, t; /* [N, C, H, W], [N] */
+    gint64 *y;     /* [N]; NULL: the file has none */
+} ToolInputs;
+
+/* Reads them from a file; how they fit the model is dim_model_forward's to say. */
+gboolean tool_read_inputs(const char *file, ToolInputs *inputs, GError **error);
+void tool_inputs_clear(ToolInputs *inputs);
+
 #endif
