@@ -60,7 +60,7 @@ static int find_type(const json_t *dtype)
 static gboolean read_entry(Reader *reader, const char *name, const json_t *item, GError **error)
 {
     const int type = find_type(json_object_get(item, "dtype"));
-    DimEntry entry = {.record = -1};
+    DimEntry entry = {0};
     gint64 offsets[2], bits;
 
     if (!json_is_object(item) || json_object_size(item) != 3)

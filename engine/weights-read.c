@@ -7,8 +7,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <zlib.h>
-
 #include "error.h"
 #include "task.h"
 #include "weights.h"
@@ -171,28 +169,18 @@ static void advise_sequential(const DimEntry *entry)
         madvise((void *)(entry->data - skew), bytes, MADV_SEQUENTIAL);
 }
 
-/* A storage's checksum, looked at once. */
-static gboolean verify(DimWeights *weights, const DimEntry *entry, GError **error)
+static gboolean verify(const DimWeights *weights, const DimEntry *entry, GError **error)
 {
-    DimRecord *record = entry->record < 0 ? NULL : &weights->records[entry->record];
-
-    if (!record || record->verified)
-        return TRUE;
-    if (record->crc && crc32_z(0, record->data, record->size) != record->crc)
-        return dim_fail(error, DIM_ERROR_FORMAT, weights->origin,
-                        "record " DIM_NAME " of tensor " DIM_NAME
-                        " is damaged: its checksum differs",
-                        record->name, entry->tensor.name);
-    record->verified = TRUE;
-    return TRUE;
+    return !entry->record || dim_zip_verify(entry->record, weights->origin, error);
 }
 
 static gboolean fail_value(const DimWeights *weights, const DimEntry *entry, GError **error)
 {
-    return dim_fail(
-        error, DIM_ERROR_FORMAT, weights->origin,
-        "tensor " DIM_NAME " has a value that is NaN, infinite%s; expected finite numbers",
-        entry->tensor.name, entry->type == DIM_TYPE_F64 ? " or too large for float32" : "");
+    const char *fault =
+        entry->type == DIM_TYPE_F64 ? "NaN, infinite or too large for float32" : "NaN or infinite";
+    return dim_fail(error, DIM_ERROR_FORMAT, weights->origin,
+                    "tensor " DIM_NAME " has a value that is %s; expected finite numbers",
+                    entry->tensor.name, fault);
 }
 
 gboolean dim_weights_read_f32(DimWeights *weights, const DimTensor *tensor, float *out,

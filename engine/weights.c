@@ -141,6 +141,8 @@ static gboolean read_table(DimWeights *weights, GError **error)
 
     if (is_safetensors(file))
         return dim_safetensors_read(weights, error);
+    if (STARTS(file, "PK\3\4") || STARTS(file, "PK\5\6"))
+        return dim_torch_zip_read(weights, error);
     const char *what = explain(file);
     if (what)
         return dim_fail(error, DIM_ERROR_FORMAT, weights->origin, "%s", what);
@@ -171,11 +173,9 @@ void dim_weights_close(DimWeights **weights)
         return;
     for (int i = 0; i < w->n_entries; i++)
         g_free((char *)w->entries[i].tensor.name);
-    for (int i = 0; i < w->n_records; i++)
-        g_free(w->records[i].name);
     g_free(w->entries);
     g_free(w->by_name);
-    g_free(w->records);
+    dim_zip_clear(&w->zip);
     g_free(w->key);
     g_free(w->origin);
     dim_file_unmap(&w->file);

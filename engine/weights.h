@@ -4,7 +4,7 @@
 #ifndef DIM_WEIGHTS_H
 #define DIM_WEIGHTS_H
 
-#include "file.h"
+#include "zip.h"
 
 enum { DIM_MAX_RANK = 8 };
 #define DIM_MAX_SIDE (G_GINT64_CONSTANT(1) << 48)
@@ -38,21 +38,12 @@ typedef enum {
 extern const char *const dim_type_names[]; /* safetensors' spelling, NULL-terminated */
 int dim_type_bits(DimType type);
 
-/* Bytes of a file that carry a checksum. */
-typedef struct {
-    const guint8 *data;
-    gsize size;
-    guint32 crc; /* 0: none was written */
-    gboolean verified;
-    char *name;
-} DimRecord;
-
 typedef struct {
     DimTensor tensor; /* first: a tensor is handed out as this; name is owned */
     DimType type;
     gint64 strides[DIM_MAX_RANK]; /* elements */
-    const guint8 *data; /* the first element; no alignment; all of the view is inside the file */
-    int record;         /* -1: none */
+    const guint8 *data;   /* the first element; no alignment; all of the view is inside the file */
+    DimZipRecord *record; /* NULL: none */
 } DimEntry;
 
 struct DimWeights {
@@ -63,8 +54,7 @@ struct DimWeights {
     DimEntry *entries; /* in the file's order */
     int n_entries, n_reserved;
     DimEntry **by_name;
-    DimRecord *records;
-    int n_records;
+    DimZip zip;
 };
 
 /* Opens `path` and calls it `origin` in errors. */
