@@ -1,0 +1,139 @@
+/* One thread that draws and waits for signals: no handler, so no state that a handler could reach.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "progress.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BAR_CELLS = 30, TICK_MILLISECONDS = 50 };
+
+struct ToolProgress {
+    GThread *thread;
+    sigset_t signals, mask_before;
+    gboolean draws; /* stderr is a terminal */
+
+    GMutex lock; /* guards the rest */
+    gboolean over, cancelled;
+    const char *name;
+    DimTask *task; /* one of these, or none */
+    DimSampler *sampler;
+    gint64 since; /* microseconds, when it began to be watched */
+};
+
+static double fraction(const ToolProgress *progress)
+{
+    return progress->sampler ? dim_sampler_progress(progress->sampler)
+           : progress->task  ? dim_task_progress(progress->task)
+                             : 0;
+}
+
+static void cancel(ToolProgress *progress)
+{
+    progress->cancelled = TRUE;
+    if (progress->sampler)
+        dim_sampler_cancel(progress->sampler);
+    if (progress->task)
+        dim_task_cancel(progress->task);
+}
+
+static void draw(const ToolProgress *progress)
+{
+    const double done = fraction(progress);
+    const double spent = (g_get_monotonic_time() - progress->since) * 1e-6;
+    char bar[BAR_CELLS + 1], left[32] = "";
+
+    memset(bar, ' ', BAR_CELLS);
+    memset(bar, '=', (gsize)(done * BAR_CELLS));
+    bar[BAR_CELLS] = '\0';
+    if (done > 0.005 && spent > 1) {
+        const int seconds = (int)MIN(spent * (1 - done) / done + 0.5, 359999);
+        g_snprintf(left, sizeof left, "%d:%02d left", seconds / 60, seconds % 60);
+    }
+    fprintf(stderr, "\r%-8s [%s] %3d %%  %s\033[K", progress->name, bar, (int)(done * 100), left);
+}
+
+static gpointer watch(gpointer data)
+{
+    ToolProgress *progress = data;
+    const struct timespec tick = {.tv_nsec = TICK_MILLISECONDS * 1000000};
+    gboolean over = FALSE;
+
+    while (!over) {
+        const int signal = sigtimedwait(&progress->signals, NULL, &tick);
+        g_mutex_lock(&progress->lock);
+        if (signal > 0)
+            cancel(progress);
+        if (progress->draws && progress->name && !progress->cancelled)
+            draw(progress);
+        over = progress->over;
+        g_mutex_unlock(&progress->lock);
+    }
+    if (progress->draws)
+        fprintf(stderr, "\r\033[K");
+    return NULL;
+}
+
+/* A signal that the caller had ignored, as nohup does, stays ignored. */
+static void add_signal(sigset_t *set, int number)
+{
+    struct sigaction action;
+
+    if (!sigaction(number, NULL, &action) && action.sa_handler != SIG_IGN)
+        sigaddset(set, number);
+}
+
+ToolProgress *tool_progress_begin(void)
+{
+    ToolProgress *progress = g_new0(ToolProgress, 1);
+
+    progress->draws = isatty(STDERR_FILENO);
+    g_mutex_init(&progress->lock);
+    sigemptyset(&progress->signals);
+    add_signal(&progress->signals, SIGINT);
+    add_signal(&progress->signals, SIGTERM);
+    add_signal(&progress->signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &progress->signals, &progress->mask_before);
+    progress->thread = g_thread_new("progress", watch, progress);
+    return progress;
+}
+
+void tool_progress_end(ToolProgress **address)
+{
+    ToolProgress *progress = *address;
+
+    if (!progress)
+        return;
+    g_mutex_lock(&progress->lock);
+    progress->over = TRUE;
+    g_mutex_unlock(&progress->lock);
+    g_thread_join(progress->thread);
+    pthread_sigmask(SIG_SETMASK, &progress->mask_before, NULL);
+    g_mutex_clear(&progress->lock);
+    g_free(progress);
+    *address = NULL;
+}
+
+static void watch_now(ToolProgress *progress, const char *name, DimTask *task, DimSampler *sampler)
+{
+    g_mutex_lock(&progress->lock);
+    progress->name = name;
+    progress->task = task;
+    progress->sampler = sampler;
+    progress->since = g_get_monotonic_time();
+    if (progress->cancelled)
+        cancel(progress);
+    g_mutex_unlock(&progress->lock);
+}
+
+void tool_progress_task(ToolProgress *progress, const char *name, DimTask *task)
+{
+    watch_now(progress, name, task, NULL);
+}
+
+void tool_progress_sampler(ToolProgress *progress, const char *name, DimSampler *sampler)
+{
+    watch_now(progress, name, NULL, sampler);
+}
