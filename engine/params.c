@@ -230,9 +230,8 @@ static gboolean fits(const DimParams *params, const DimModelInfo *info, gint64 h
     return *bytes <= available;
 }
 
-/* " ...; the largest of this shape that fits is 1024x512", or "" where none does. */
-static char *suggest_size(const DimParams *params, const DimModelInfo *info, gint64 held,
-                          gint64 available)
+/* The largest size of the shape of params that fits; FALSE, and params as they are: none does. */
+static gboolean shrink(DimParams *params, const DimModelInfo *info, gint64 held, gint64 available)
 {
     const int longer = MAX(params->width, params->height);
     const int least = least_side(dim_model_spec_of(info));
@@ -251,9 +250,26 @@ static char *suggest_size(const DimParams *params, const DimModelInfo *info, gin
         } else
             high = side;
     }
-    return found ? g_strdup_printf("; the largest size of this shape that fits is %dx%d",
-                                   best.width, best.height)
-                 : g_strdup("; no size of this shape fits");
+    if (found)
+        *params = best;
+    return found;
+}
+
+gboolean dim_params_shrink(DimParams *params, const DimModelInfo *info)
+{
+    return shrink(params, info, 0, dim_memory_available());
+}
+
+/* " ...; the largest of this shape that fits is 1024x512" */
+static char *suggest_size(const DimParams *params, const DimModelInfo *info, gint64 held,
+                          gint64 available)
+{
+    DimParams smaller = *params;
+
+    return shrink(&smaller, info, held, available)
+               ? g_strdup_printf("; the largest size of this shape that fits is %dx%d",
+                                 smaller.width, smaller.height)
+               : g_strdup("; no size of this shape fits");
 }
 
 static gboolean check_size(const DimParams *params, const DimModelSpec *spec, gint64 held,
