@@ -1,0 +1,283 @@
+/* Mamba's recurrence (arXiv 2312.00752, eq. 2, zero-order hold of A, Euler's rule for B):
+ *   δ = softplus (dt),  S[n] = exp (δ A[n]) S[n] + δ u B[n],  y = (Σ_n S[n] C[n] + d u) · silu (z).
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * A vector holds neighbouring channels (a group), so that B[n] and C[n] are broadcasts and there is
+ * no sum across lanes. The work of a thread is cut into blocks of groups, a block into tiles of
+ * tokens, and a tile takes three passes, what lies between them staying in the first cache: enter
+ * δ, δu and du of every token and group, recur    the recurrence, a few states in registers at a
+ * time, over all tokens of one group, leave    the gate, and the store. Softplus within the
+ * recurrence would cost half as much again, since its latency does not fit the processor's window.
+ * Rows lie kilobytes apart and in any order, which no hardware prefetcher sees through: recur
+ * fetches the lines that leave and the next tile's enter will ask for.
+ *
+ * exp (δ A) is 2^(δ A log2 e); the factor is multiplied into A when it is packed, as
+ * [groups][states][lanes] with zeros up to a multiple of FEW states. */
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/simd.h"
+#include "kernels/cpu/vec-math.h"
+
+enum {
+    TILE = 16,                         /* tokens */
+    BLOCK = 8,                         /* groups */
+    FEW = 4,                           /* states at a time, where there are too few for MANY */
+    MANY = VEC_LANES == 16 ? 16 : FEW, /* 16 states take half of AVX-512's registers */
+};
+
+/* Keeps δ A finite: no exponential differs for it. */
+#define HUGE_FACTOR 1e19f
+
+typedef struct {
+    const float *data;
+    int64_t stride;
+} Rows;
+
+typedef struct {
+    Rows u, dt, z, b, c;
+    float *y;
+    int64_t y_stride;
+    const float *d, *a;
+    const int32_t *order;
+    int64_t n_tokens, n_channels, n_groups, n_states, n_padded;
+    float *scratch;
+    size_t scratch_floats; /* of one thread */
+} Scan;
+
+/* A tile of one block, and the block's state. */
+typedef struct {
+    Vec delta[BLOCK][TILE], input[BLOCK][TILE], sum[BLOCK][TILE];
+    Vec *state;                    /* [groups][padded states] */
+    float *b, *c;                  /* [tokens][padded states] */
+    const Vec *a;                  /* [groups][padded states] */
+    int64_t row[TILE], next[TILE]; /* stored rows of this tile and the one after it */
+    int64_t channel;               /* the block's first */
+    int n, n_next;                 /* tokens */
+    int n_groups, n_full, n_left;  /* groups, those without a tail, and the lanes of the tail */
+} Tile;
+
+static Rows rows_of(DkTensor t)
+{
+    return (Rows){dk_data(t), t.row_stride};
+}
+
+static const float *at(Rows rows, int64_t row, int64_t column)
+{
+    return rows.data + row * rows.stride + column;
+}
+
+static int64_t padded(int64_t n_states)
+{
+    return (n_states + FEW - 1) / FEW * FEW;
+}
+
+/* ---- the three passes
+ * ----------------------------------------------------------------------------- */
+
+/* One group of a token: `n` lanes of it are channels, whose first is at u, dt and d. */
+static inline void enter_group(Tile *tile, int g, int i, const float *u, const float *dt,
+                               const float *d, int64_t n)
+{
+    const Vec in = vec_load_first(u, n), delta = vec_softplus(vec_load_first(dt, n));
+    tile->delta[g][i] = vec_at_most(delta, HUGE_FACTOR);
+    tile->input[g][i] = delta * in;
+    tile->sum[g][i] = vec_load_first(d, n) * in;
+}
+
+static void enter(const Scan *scan, Tile *tile)
+{
+    const float *d = scan->d + tile->channel;
+    const int full = tile->n_full;
+    for (int i = 0; i < tile->n; i++) {
+        const float *u = at(scan->u, tile->row[i], tile->channel);
+        const float *dt = at(scan->dt, tile->row[i], tile->channel);
+        for (int g = 0; g < full; g++)
+            enter_group(tile, g, i, u + g * VEC_LANES, dt + g * VEC_LANES, d + g * VEC_LANES,
+                        VEC_LANES);
+        if (tile->n_left)
+            enter_group(tile, full, i, u + full * VEC_LANES, dt + full * VEC_LANES,
+                        d + full * VEC_LANES, tile->n_left);
+    }
+}
+
+static void prefetch(const Scan *scan, const Tile *tile, int g, int i)
+{
+    const int64_t e = tile->channel + g * VEC_LANES;
+    if (scan->z.data)
+        __builtin_prefetch(at(scan->z, tile->row[i], e));
+    __builtin_prefetch(scan->y + tile->row[i] * scan->y_stride + e, 1);
+    if (i < tile->n_next) {
+        __builtin_prefetch(at(scan->u, tile->next[i], e));
+        __builtin_prefetch(at(scan->dt, tile->next[i], e));
+    }
+}
+
+/* States first..first+n-1 of group g; n is a constant where this is inlined. */
+static inline __attribute__((always_inline)) void recur(const Scan *scan, Tile *tile, int g,
+                                                        int64_t first, const int n)
+{
+    const Vec *a = tile->a + g * scan->n_padded + first;
+    Vec *state = tile->state + g * scan->n_padded + first, s[MANY];
+    for (int k = 0; k < n; k++)
+        s[k] = state[k];
+    for (int i = 0; i < tile->n; i++) {
+        const float *b = tile->b + i * scan->n_padded + first;
+        const float *c = tile->c + i * scan->n_padded + first;
+        const Vec delta = tile->delta[g][i], input = tile->input[g][i];
+        Vec sum = tile->sum[g][i];
+        if (first == 0)
+            prefetch(scan, tile, g, i);
+#pragma GCC unroll 16
+        for (int k = 0; k < n; k++) {
+            s[k] = vec_fma(vec_exp2_negative(delta * a[k]), s[k], input * b[k]);
+            sum = vec_fma(s[k], vec_all(c[k]), sum);
+        }
+        tile->sum[g][i] = sum;
+    }
+    for (int k = 0; k < n; k++)
+        state[k] = s[k];
+}
+
+static inline void leave_group(float *y, Vec sum, const float *z, int64_t n)
+{
+    vec_store_first(y, z ? sum * vec_silu(vec_load_first(z, n)) : sum, n);
+}
+
+static void leave(const Scan *scan, const Tile *tile)
+{
+    const int full = tile->n_full;
+    for (int i = 0; i < tile->n; i++) {
+        float *y = scan->y + tile->row[i] * scan->y_stride + tile->channel;
+        const float *z = scan->z.data ? at(scan->z, tile->row[i], tile->channel) : NULL;
+        for (int g = 0; g < full; g++)
+            leave_group(y + g * VEC_LANES, tile->sum[g][i], z ? z + g * VEC_LANES : NULL,
+                        VEC_LANES);
+        if (tile->n_left)
+            leave_group(y + full * VEC_LANES, tile->sum[full][i], z ? z + full * VEC_LANES : NULL,
+                        tile->n_left);
+    }
+}
+
+/* ---- tiles, blocks, threads
+ * ----------------------------------------------------------------------- */
+
+/* Stored rows of tokens first.. of a picture whose first row is `base`; how many there were. */
+static int find_rows(const Scan *scan, int64_t base, int64_t first, int64_t rows[TILE])
+{
+    const int64_t left = scan->n_tokens - first;
+    const int n = left < TILE ? (left > 0 ? (int)left : 0) : TILE;
+    for (int i = 0; i < n; i++)
+        rows[i] = base + (scan->order ? scan->order[first + i] : first + i);
+    return n;
+}
+
+/* B and C side by side for the tile, zeros in the padding. */
+static void copy_states(const Scan *scan, Tile *tile)
+{
+    const size_t bytes = (size_t)scan->n_states * sizeof(float);
+    for (int i = 0; i < tile->n; i++) {
+        memcpy(tile->b + i * scan->n_padded, at(scan->b, tile->row[i], 0), bytes);
+        memcpy(tile->c + i * scan->n_padded, at(scan->c, tile->row[i], 0), bytes);
+    }
+}
+
+static void scan_tile(const Scan *scan, Tile *tile)
+{
+    copy_states(scan, tile);
+    enter(scan, tile);
+    for (int g = 0; g < tile->n_groups; g++) {
+        int64_t k = 0;
+        for (; k + MANY <= scan->n_padded; k += MANY)
+            recur(scan, tile, g, k, MANY);
+        for (; k < scan->n_padded; k += FEW)
+            recur(scan, tile, g, k, FEW);
+    }
+    leave(scan, tile);
+}
+
+/* All tokens of the groups from `group` on, of one picture. */
+static void scan_block(const Scan *scan, int64_t picture, int64_t group, int n_groups,
+                       float *scratch)
+{
+    const int64_t n = scan->n_padded, base = picture * scan->n_tokens;
+    int64_t channels = scan->n_channels - group * VEC_LANES;
+    channels = channels < n_groups * VEC_LANES ? channels : n_groups * VEC_LANES;
+    memset(scratch, 0, scan->scratch_floats * sizeof *scratch);
+    Tile tile = {.state = (Vec *)scratch,
+                 .b = scratch + BLOCK * n * VEC_LANES,
+                 .c = scratch + BLOCK * n * VEC_LANES + TILE * n,
+                 .a = (const Vec *)scan->a + group * n,
+                 .channel = group * VEC_LANES,
+                 .n_groups = n_groups,
+                 .n_full = (int)(channels / VEC_LANES),
+                 .n_left = (int)(channels % VEC_LANES)};
+    tile.n_next = find_rows(scan, base, 0, tile.next);
+    for (int64_t i = 0; i < scan->n_tokens; i += TILE) {
+        memcpy(tile.row, tile.next, sizeof tile.row);
+        tile.n = tile.n_next;
+        tile.n_next = find_rows(scan, base, i + TILE, tile.next);
+        scan_tile(scan, &tile);
+    }
+}
+
+/* Units are the groups of all pictures. */
+static void scan_part(const void *op, int64_t first, int64_t last, int thread)
+{
+    const Scan *scan = op;
+    while (first < last) {
+        const int64_t group = first % scan->n_groups;
+        int64_t n = scan->n_groups - group;
+        n = n < last - first ? n : last - first;
+        n = n < BLOCK ? n : BLOCK;
+        scan_block(scan, first / scan->n_groups, group, (int)n,
+                   scan->scratch + (size_t)thread * scan->scratch_floats);
+        first += n;
+    }
+}
+
+void DK_SIMD(selective_scan)(DkDevice *dev, DkTensor y, DkTensor u, DkTensor dt, const DkWeight *a,
+                             DkTensor bmat, DkTensor cmat, DkTensor d, DkTensor z, DkTensor order)
+{
+    const int64_t n_padded = padded(a->k);
+    Scan scan = {.u = rows_of(u),
+                 .dt = rows_of(dt),
+                 .z = rows_of(z),
+                 .b = rows_of(bmat),
+                 .c = rows_of(cmat),
+                 .y = dk_data(y),
+                 .y_stride = y.row_stride,
+                 .d = dk_data(d),
+                 .a = a->data,
+                 .order = dk_data(order),
+                 .n_tokens = u.sizes[1],
+                 .n_channels = a->n,
+                 .n_groups = (a->n + VEC_LANES - 1) / VEC_LANES,
+                 .n_states = a->k,
+                 .n_padded = n_padded,
+                 /* a multiple of 64 bytes */
+                 .scratch_floats = (size_t)(BLOCK * VEC_LANES + 2 * TILE) * (size_t)n_padded};
+    scan.scratch =
+        dk_scratch(dev, (size_t)dev->n_threads * scan.scratch_floats * sizeof *scan.scratch);
+    if (!scan.scratch)
+        return;
+    const double ns = (double)(scan.n_tokens * n_padded) * 2;
+    dk_cpu_parallel(dev, u.sizes[0] * scan.n_groups, ns, scan_part, &scan);
+}
+
+DkWeight *DK_SIMD(weight_scan)(DkDevice *dev, const float *a, int64_t e, int64_t n)
+{
+    const double log2_e = 1.4426950408889634;
+    const int64_t n_groups = (e + VEC_LANES - 1) / VEC_LANES, n_padded = padded(n);
+    DkWeight *w = dk_weight_alloc(dev, DK_WEIGHT_SCAN, e, n, 1, 1,
+                                  (size_t)n_groups * (size_t)n_padded * VEC_LANES);
+    if (!w)
+        return NULL;
+    memset(w->data, 0, w->bytes);
+    for (int64_t i = 0; i < e; i++)
+        for (int64_t k = 0; k < n; k++) {
+            const double factor = a[i * n + k] * log2_e;
+            w->data[(i / VEC_LANES * n_padded + k) * VEC_LANES + i % VEC_LANES] =
+                factor < -HUGE_FACTOR ? -HUGE_FACTOR : (float)factor;
+        }
+    return w;
+}

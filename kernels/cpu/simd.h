@@ -1,0 +1,26 @@
+/* Our own vector kernels: the same sources once for each instruction set, told apart by prefix.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * The build sets DK_SIMD_ISA to portable, avx2 or avx512, so DK_SIMD(act) is dk_avx2_act. */
+#ifndef DK_CPU_SIMD_H
+#define DK_CPU_SIMD_H
+
+#include "kernels/dk-ops.h"
+
+#define DK_SIMD_NAME_(isa, op) dk_##isa##_##op
+#define DK_SIMD_NAME(isa, op) DK_SIMD_NAME_(isa, op)
+#define DK_SIMD(op) DK_SIMD_NAME(DK_SIMD_ISA, op)
+
+__typeof__(dk_linear) DK_SIMD(linear);
+__typeof__(dk_conv2d) DK_SIMD(conv2d);
+__typeof__(dk_attention) DK_SIMD(attention);
+__typeof__(dk_weight_linear) DK_SIMD(weight_linear);
+__typeof__(dk_weight_conv2d) DK_SIMD(weight_conv2d);
+__typeof__(dk_selective_scan) DK_SIMD(selective_scan);
+__typeof__(dk_weight_scan) DK_SIMD(weight_scan);
+
+/* Puts all of them into the table. */
+void DK_SIMD(fill)(DkOps *ops);
+
+#endif

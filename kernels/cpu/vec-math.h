@@ -1,0 +1,102 @@
+/* Transcendental functions of vectors, good to 2e-7 relative for every finite input.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * Results below the smallest normal number are 0. Polynomials are minimax fits of the relative
+ * error (Lawson's iteration), the leading coefficients fixed at their exact values. */
+#ifndef DK_CPU_VEC_MATH_H
+#define DK_CPU_VEC_MATH_H
+
+#include "kernels/cpu/vector.h"
+#include "kernels/dk.h"
+
+/* Adding it rounds to the nearest integer, left in the low bits: 1.5 · 2^23. */
+#define VEC_ROUNDER 12582912.f
+
+/* 2^f, |f| <= 1/2; exactly 1 at 0. Error 0.9e-7. */
+static inline Vec vec_exp2_fraction(Vec f)
+{
+    Vec p = vec_fma(f, vec_all(0.001326472731f), vec_all(0.009671512991f));
+    p = vec_fma(p, f, vec_all(0.05550733581f));
+    p = vec_fma(p, f, vec_all(0.2402224243f));
+    p = vec_fma(p, f, vec_all(0.6931470037f));
+    return vec_fma(p, f, vec_all(1));
+}
+
+/* 2^t for finite t <= 0: the scan's inner function, so nothing that t > 0 needs is paid for. */
+static inline Vec vec_exp2_negative(Vec t)
+{
+#if defined(__AVX512F__)
+    const __m512 k = _mm512_roundscale_ps((__m512)t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    return (Vec)_mm512_scalef_ps((__m512)vec_exp2_fraction(t - (Vec)k), k);
+#else
+    /* At -127 the sum of the bits is exactly 0; just above it is a denormal, read as 0. */
+    t = vec_at_least(t, -127);
+    const Vec k = t + VEC_ROUNDER, f = t - (k - VEC_ROUNDER);
+    return (Vec)((VecInt)vec_exp2_fraction(f) + ((VecInt)k << 23));
+#endif
+}
+
+/* e^x for x <= 0, minus infinity included. ln 2 is taken off in two parts, the first with so few
+ * bits that its product with k is exact: no accuracy is lost for large |x|, with or without FMA. */
+static inline Vec vec_exp_negative(Vec x)
+{
+    const Vec in = vec_at_least(x, -88);
+    const Vec k = vec_fma(in, vec_all(1.442695041f), vec_all(VEC_ROUNDER)), n = k - VEC_ROUNDER;
+    const Vec r = vec_fma(n, vec_all(2.12194440e-4f), vec_fma(n, vec_all(-0.693359375f), in));
+    Vec p = vec_fma(r, vec_all(0.001381443348f), vec_all(0.008368796669f));
+    p = vec_fma(p, r, vec_all(0.04166839644f));
+    p = vec_fma(p, r, vec_all(0.1666651964f));
+    p = vec_fma(p, r, vec_all(0.4999999404f));
+    p = vec_fma(p * r, r, r) + 1;
+    const VecInt bits = (VecInt)p + ((VecInt)k << 23);
+    return (Vec)(~(x < -87.33f) & bits);
+}
+
+/* log (1 + e^x) = max (x, 0) + log1p (e), e = e^-|x|; log1p (e) = 2 artanh (e / (2 + e)), which
+ * keeps its relative accuracy as e goes to 0. */
+static inline Vec vec_softplus(Vec x)
+{
+    const Vec e = vec_exp_negative(-vec_abs(x)), w = e / (e + 2), s = w * w;
+    Vec p = vec_fma(s, vec_all(0.1400599480f), vec_all(0.1400090307f));
+    p = vec_fma(p, s, vec_all(0.2001076341f));
+    p = vec_fma(p, s, vec_all(0.3333320916f));
+    const Vec log1p = vec_fma(p * s, w, w);
+    return vec_at_least(x, 0) + (log1p + log1p);
+}
+
+/* x / (1 + e^-x), by the exponential of whichever of x and -x is negative. */
+static inline Vec vec_silu(Vec x)
+{
+    const Vec e = vec_exp_negative(-vec_abs(x));
+    return x * vec_select(x < 0, e, vec_all(1)) / (e + 1);
+}
+
+static inline Vec vec_tanh(Vec x)
+{
+    const Vec a = vec_abs(x), e = vec_exp_negative(a * -2), s = x * x;
+    Vec p = vec_fma(s, vec_all(-0.005704986397f), vec_all(0.02063908614f));
+    p = vec_fma(p, s, vec_all(-0.05373971537f));
+    p = vec_fma(p, s, vec_all(0.1333144158f));
+    p = vec_fma(p, s, vec_all(-0.3333328068f));
+    const Vec small = vec_fma(p * s, x, x), large = (1 - e) / (1 + e);
+    const VecInt sign = (VecInt)x & INT32_MIN;
+    return vec_select(a < 0.625f, small, (Vec)((VecInt)large | sign));
+}
+
+static inline Vec vec_act(Vec x, DkAct act)
+{
+    switch (act) {
+    case DK_ACT_SILU:
+        return vec_silu(x);
+    case DK_ACT_RELU:
+        return vec_at_least(x, 0);
+    case DK_ACT_TANH:
+        return vec_tanh(x);
+    case DK_ACT_NONE:
+        break;
+    }
+    return x;
+}
+
+#endif

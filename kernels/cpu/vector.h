@@ -1,0 +1,137 @@
+/* One vector of floats, as wide as the instruction set that this file is compiled for.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * The kernels of this folder are written once in these terms and compiled for each instruction set
+ * (kernels/meson.build): 16 lanes with AVX-512, 8 with AVX2, else 4 in plain C. Arithmetic is the
+ * compilers' own vector extension; only what that lacks has a function here. */
+#ifndef DK_CPU_VECTOR_H
+#define DK_CPU_VECTOR_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+enum { VEC_LANES = 16 };
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+enum { VEC_LANES = 8 };
+#else
+enum { VEC_LANES = 4 };
+#endif
+
+typedef float Vec __attribute__((vector_size(4 * VEC_LANES)));
+typedef int32_t VecInt __attribute__((vector_size(4 * VEC_LANES)));
+/* Half as many lanes: what fits one register as doubles. */
+typedef float VecHalf __attribute__((vector_size(2 * VEC_LANES)));
+typedef double VecDouble __attribute__((vector_size(4 * VEC_LANES)));
+
+/* The same, anywhere in memory. */
+typedef float VecAt __attribute__((vector_size(4 * VEC_LANES), aligned(4), may_alias));
+typedef float VecHalfAt __attribute__((vector_size(2 * VEC_LANES), aligned(4), may_alias));
+typedef double VecDoubleAt __attribute__((vector_size(4 * VEC_LANES), aligned(8), may_alias));
+
+static inline Vec vec_load(const float *p)
+{
+    return *(const VecAt *)p;
+}
+
+static inline void vec_store(float *p, Vec x)
+{
+    *(VecAt *)p = x;
+}
+
+/* The first n lanes, n <= VEC_LANES; the others are 0 and their memory is not touched. */
+static inline Vec vec_load_first(const float *p, int64_t n)
+{
+    if (n == VEC_LANES)
+        return vec_load(p);
+    Vec x = {0};
+    memcpy(&x, p, (size_t)n * sizeof *p);
+    return x;
+}
+
+static inline void vec_store_first(float *p, Vec x, int64_t n)
+{
+    if (n == VEC_LANES)
+        vec_store(p, x);
+    else
+        memcpy(p, &x, (size_t)n * sizeof *p);
+}
+
+/* How many lanes are left of n elements from element i on. */
+static inline int64_t vec_lanes(int64_t i, int64_t n)
+{
+    return n - i < VEC_LANES ? n - i : VEC_LANES;
+}
+
+static inline Vec vec_all(float x)
+{
+    return x - (Vec){0};
+}
+
+static inline VecDouble vec_double_all(double x)
+{
+    return x - (VecDouble){0};
+}
+
+static inline VecDouble vec_double_load(const float *p)
+{
+    return __builtin_convertvector(*(const VecHalfAt *)p, VecDouble);
+}
+
+/* a·b + c, rounded once where the instruction set has it. */
+static inline Vec vec_fma(Vec a, Vec b, Vec c)
+{
+#if defined(__AVX512F__)
+    return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return a * b + c;
+#endif
+}
+
+static inline Vec vec_select(VecInt mask, Vec yes, Vec no)
+{
+    return (Vec)((mask & (VecInt)yes) | (~mask & (VecInt)no));
+}
+
+/* The larger of x and the number `least`; a NaN in x stays. */
+static inline Vec vec_at_least(Vec x, float least)
+{
+#if defined(__AVX512F__)
+    return (Vec)_mm512_max_ps((__m512)vec_all(least), (__m512)x);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return (Vec)_mm256_max_ps((__m256)vec_all(least), (__m256)x);
+#else
+    return vec_select(vec_all(least) > x, vec_all(least), x);
+#endif
+}
+
+static inline Vec vec_at_most(Vec x, float most)
+{
+#if defined(__AVX512F__)
+    return (Vec)_mm512_min_ps((__m512)vec_all(most), (__m512)x);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return (Vec)_mm256_min_ps((__m256)vec_all(most), (__m256)x);
+#else
+    return vec_select(vec_all(most) < x, vec_all(most), x);
+#endif
+}
+
+static inline Vec vec_abs(Vec x)
+{
+    return (Vec)((VecInt)x & 0x7fffffff);
+}
+
+static inline double vec_double_sum(VecDouble x)
+{
+    double sum = 0;
+    for (int i = 0; i < VEC_LANES / 2; i++)
+        sum += x[i];
+    return sum;
+}
+
+#endif
