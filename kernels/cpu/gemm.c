@@ -1,0 +1,146 @@
+/* Matrix products. The scheme is that of Goto and van de Geijn (Anatomy of high-performance matrix
+ * multiplication, ACM TOMS 34, 2008): blocks of a in the second cache, panels of b in the first, a
+ * tile of y in registers.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "kernels/cpu/gemm.h"
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/vec-math.h"
+
+/* Columns of one unit of work, in panels. */
+enum { UNIT_PANELS = 16 };
+
+/* ---- one tile
+ * ------------------------------------------------------------------------------------------ */
+
+typedef Vec Tile[GEMM_ROWS][2];
+
+static inline void load_tile(Tile t, const float *y, int64_t y_stride, int64_t rows,
+                             int64_t columns, const GemmEnds *ends)
+{
+    const int64_t left = columns < VEC_LANES ? columns : VEC_LANES, right = columns - left;
+    Vec bias[2] = {{0}, {0}};
+    if (ends->first && ends->bias) {
+        bias[0] = vec_load_first(ends->bias, left);
+        bias[1] = vec_load_first(ends->bias + VEC_LANES, right);
+    }
+    for (int64_t r = 0; r < GEMM_ROWS; r++) {
+        t[r][0] = bias[0];
+        t[r][1] = bias[1];
+        if (r < rows && (!ends->first || ends->accumulate)) {
+            t[r][0] += vec_load_first(y + r * y_stride, left);
+            t[r][1] += vec_load_first(y + r * y_stride + VEC_LANES, right);
+        }
+    }
+}
+
+static inline void store_tile(Tile t, float *y, int64_t y_stride, int64_t rows, int64_t columns,
+                              DkAct act)
+{
+    const int64_t left = columns < VEC_LANES ? columns : VEC_LANES, right = columns - left;
+    for (int64_t r = 0; r < GEMM_ROWS && r < rows; r++) {
+        vec_store_first(y + r * y_stride, vec_act(t[r][0], act), left);
+        vec_store_first(y + r * y_stride + VEC_LANES, vec_act(t[r][1], act), right);
+    }
+}
+
+static inline void multiply_tile(Tile t, const float *a, const float *b, int64_t depth)
+{
+    Tile sum;
+    memcpy(sum, t, sizeof sum);
+    for (int64_t k = 0; k < depth; k++, b += GEMM_COLUMNS) {
+        const Vec left = vec_load(b), right = vec_load(b + VEC_LANES);
+#pragma GCC unroll 14
+        for (int r = 0; r < GEMM_ROWS; r++) {
+            const Vec x = vec_all(a[r * GEMM_DEPTH + k]);
+            sum[r][0] = vec_fma(x, left, sum[r][0]);
+            sum[r][1] = vec_fma(x, right, sum[r][1]);
+        }
+    }
+    memcpy(t, sum, sizeof sum);
+}
+
+void DK_SIMD(gemm_block)(float *y, int64_t y_stride, const float *a, int64_t rows, const float *b,
+                         int64_t panel, int64_t depth, int64_t columns, GemmEnds ends)
+{
+    for (int64_t c = 0; c < columns; c += GEMM_COLUMNS, b += panel) {
+        const int64_t wide = columns - c < GEMM_COLUMNS ? columns - c : GEMM_COLUMNS;
+        for (int64_t r = 0; r < rows; r += GEMM_ROWS) {
+            Tile t;
+            float *corner = y + r * y_stride + c;
+            load_tile(t, corner, y_stride, rows - r, wide, &ends);
+            multiply_tile(t, a + r * GEMM_DEPTH, b, depth);
+            store_tile(t, corner, y_stride, rows - r, wide, ends.act);
+        }
+        ends.bias = ends.bias ? ends.bias + GEMM_COLUMNS : NULL;
+    }
+}
+
+/* ---- the whole product
+ * --------------------------------------------------------------------------------- */
+
+/* Depth k..k+depth-1 of row i to one row of the block. */
+static void copy_row(const GemmProduct *p, float *block, int64_t i, int64_t k, int64_t depth)
+{
+    while (depth > 0) {
+        const int64_t at = k % p->run, n = p->run - at < depth ? p->run - at : depth;
+        const float *from = p->source(p->from, i, k / p->run);
+        if (from)
+            memcpy(block, from + at, (size_t)n * sizeof *block);
+        else
+            memset(block, 0, (size_t)n * sizeof *block);
+        block += n;
+        k += n;
+        depth -= n;
+    }
+}
+
+/* Rows first.. and panels from `panel` on; the last tile's missing rows hold what was there before.
+ */
+static void unit(const GemmProduct *p, int64_t first, int64_t panel, float *block)
+{
+    const int64_t left = dk_rows(p->y) - first, rows = left < GEMM_BLOCK ? left : GEMM_BLOCK;
+    const int64_t column = panel * GEMM_COLUMNS, end = column + UNIT_PANELS * GEMM_COLUMNS;
+    const int64_t columns = (end < p->w->n ? end : p->w->n) - column;
+    for (int64_t k = 0; k < p->depth; k += GEMM_DEPTH) {
+        const int64_t depth = p->depth - k < GEMM_DEPTH ? p->depth - k : GEMM_DEPTH;
+        const GemmEnds ends = {
+            .bias = p->bias.buffer ? dk_row(p->bias, 0) + column : NULL,
+            .first = k == 0,
+            .accumulate = p->accumulate,
+            .act = k + depth == p->depth ? p->act : DK_ACT_NONE,
+        };
+        for (int64_t r = 0; r < rows; r++)
+            copy_row(p, block + r * GEMM_DEPTH, first + r, k, depth);
+        DK_SIMD(gemm_block)
+        (dk_row(p->y, first) + column, p->y.row_stride, block, rows,
+         p->w->data + (panel * p->depth + k) * GEMM_COLUMNS, p->depth * GEMM_COLUMNS, depth,
+         columns, ends);
+    }
+}
+
+static int64_t units_across(const GemmProduct *p)
+{
+    return (gemm_panels(p->w->n) + UNIT_PANELS - 1) / UNIT_PANELS;
+}
+
+static void part(const void *op, int64_t first, int64_t last, int thread)
+{
+    const GemmProduct *p = op;
+    float *block = p->blocks + (int64_t)thread * GEMM_BLOCK * GEMM_DEPTH;
+    for (int64_t i = first; i < last; i++)
+        unit(p, i / units_across(p) * GEMM_BLOCK, i % units_across(p) * UNIT_PANELS, block);
+}
+
+void DK_SIMD(gemm_product)(DkDevice *dev, GemmProduct *p)
+{
+    const int64_t rows = dk_rows(p->y), n = (rows + GEMM_BLOCK - 1) / GEMM_BLOCK * units_across(p);
+    const size_t bytes = (size_t)dev->n_threads * GEMM_BLOCK * GEMM_DEPTH * sizeof(float);
+    p->blocks = dk_scratch(dev, bytes);
+    if (!p->blocks)
+        return;
+    memset(p->blocks, 0, bytes);
+    const double work = (double)rows * (double)p->w->n * (double)p->depth;
+    dk_cpu_parallel(dev, n, work / (double)n * GEMM_NS, part, p);
+}

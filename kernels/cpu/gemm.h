@@ -1,0 +1,63 @@
+/* Matrix products: the register tile, and the loops over rows, columns and depth around it.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * Every element of the result is one chain of multiply-adds in the order of k, begun at bias (+ y),
+ * whatever the blocks, the threads and the other rows are: so rows have the same bits alone, in a
+ * batch and in a strip. (oneDNN's products without AVX-512 do not have this: their rows change with
+ * their number.) */
+#ifndef DK_CPU_GEMM_H
+#define DK_CPU_GEMM_H
+
+#include "kernels/cpu/simd.h"
+#include "kernels/cpu/vector.h"
+
+/* The tile's accumulators fill the registers but for the operands; a panel of b for one depth fits
+ * the first cache, a block of a the second. */
+enum {
+    GEMM_COLUMNS = 2 * VEC_LANES, /* of a tile, and of a panel of b */
+    GEMM_ROWS = VEC_LANES == 16 ? 14 : 6,
+    GEMM_BLOCK = 16 * GEMM_ROWS, /* rows of a block of a */
+    GEMM_DEPTH =
+        6144 / GEMM_COLUMNS, /* floats of a row in a block of a, its stride; panels of 24 KiB */
+};
+
+/* What a multiply-add takes on one thread, to judge by whether others are worth waking. */
+#define GEMM_NS (0.2 / VEC_LANES)
+
+/* Panels: columns j·GEMM_COLUMNS.. of b for all k lie together, [k][GEMM_COLUMNS], missing columns
+ * 0. */
+static inline int64_t gemm_panels(int64_t n)
+{
+    return (n + GEMM_COLUMNS - 1) / GEMM_COLUMNS;
+}
+
+typedef struct {
+    const float *bias; /* NULL: none */
+    bool first;        /* the sums begin with bias, and with y only if `accumulate`; else with y */
+    bool accumulate;
+    DkAct act; /* at the store; DK_ACT_NONE before the last depth */
+} GemmEnds;
+
+/* y[rows, columns] = a · b for one block: a[rows][GEMM_DEPTH] of which `depth` are used, rows <=
+ * GEMM_BLOCK; b the first panel, the next ones `panel` floats apart. The bias is of the first
+ * column. */
+void DK_SIMD(gemm_block)(float *y, int64_t y_stride, const float *a, int64_t rows, const float *b,
+                         int64_t panel, int64_t depth, int64_t columns, GemmEnds ends);
+
+/* A whole product against a packed weight. Row i of a is made of runs of `run` floats; source gives
+ * run r of row i, NULL for zeros. */
+typedef struct {
+    DkTensor y;
+    const DkWeight *w;
+    DkTensor bias;
+    DkAct act;
+    bool accumulate;
+    int64_t depth, run;
+    const float *(*source)(const void *from, int64_t row, int64_t run);
+    const void *from;
+    float *blocks; /* set by gemm_product: a block of a for each thread */
+} GemmProduct;
+void DK_SIMD(gemm_product)(DkDevice *dev, GemmProduct *product);
+
+#endif
