@@ -83,7 +83,8 @@ const DimAutoencoderClass dim_vae_none = {
 
 const DimAutoencoderClass *dim_autoencoder_class(const char *family)
 {
-    static const DimAutoencoderClass *const classes[] = {&dim_vae_linear, &dim_vae_none};
+    static const DimAutoencoderClass *const classes[] = {&dim_vae_kl, &dim_vae_tae, &dim_vae_linear,
+                                                         &dim_vae_none};
 
     for (gsize i = 0; i < G_N_ELEMENTS(classes); i++)
         if (!strcmp(classes[i]->family, family))

@@ -58,6 +58,12 @@ static void linear_facts(const void *config, DimAutoencoderFacts *facts)
                                    .has_files = TRUE};
 }
 
+/* One file, whichever of the two it was opened for. */
+static DimWeights *file_of(const DimAutoencoderFiles *files)
+{
+    return files->decoder ? files->decoder : files->encoder;
+}
+
 /* mean, basis, scale */
 static gboolean find_tensors(const LinearConfig *c, const DimWeights *weights,
                              const DimTensor *tensors[3], GError **error)
@@ -77,7 +83,7 @@ static int linear_check(const void *config, const DimAutoencoderFiles *files, gi
 {
     const DimTensor *tensors[3];
 
-    if (!find_tensors(config, files->decoder, tensors, error))
+    if (!find_tensors(config, file_of(files), tensors, error))
         return 0;
     *parameters = tensors[0]->count + tensors[1]->count + tensors[2]->count;
     return DIM_PARTS_ENCODER | DIM_PARTS_DECODER;
@@ -157,13 +163,14 @@ static DimAutoencoder *linear_load(DkDevice *dk, const void *config, double scal
                                    GError **error)
 {
     const LinearConfig *c = config;
+    DimWeights *file = file_of(files);
     const DimTensor *tensors[3];
 
-    if (!find_tensors(c, files->decoder, tensors, error))
+    if (!find_tensors(c, file, tensors, error))
         return NULL;
-    g_autofree float *mean = dim_weights_values(files->decoder, tensors[0], error);
-    g_autofree float *basis = mean ? dim_weights_values(files->decoder, tensors[1], error) : NULL;
-    g_autofree float *scale = basis ? dim_weights_values(files->decoder, tensors[2], error) : NULL;
+    g_autofree float *mean = dim_weights_values(file, tensors[0], error);
+    g_autofree float *basis = mean ? dim_weights_values(file, tensors[1], error) : NULL;
+    g_autofree float *scale = basis ? dim_weights_values(file, tensors[2], error) : NULL;
     if (!scale || !fold_scale(scale, c, scale_factor, error))
         return NULL;
 

@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+#include "error.h"
+#include "weights.h"
+
 enum { ALIGN = 64 };
 
 char *dim_shape_text(int rank, const gint64 *sizes)
@@ -30,20 +33,20 @@ const DimTensor *dim_weights_need(const DimWeights *weights, const char *name, i
     g_autofree char *want = dim_shape_text(rank, sizes);
 
     if (!tensor) {
-        g_set_error(error, DIM_ERROR, DIM_ERROR_FORMAT,
-                    "tensor \"%s\" is missing; expected one of shape %s", name, want);
+        dim_fail(error, DIM_ERROR_FORMAT, weights->origin,
+                 "tensor " DIM_NAME " is missing; expected one of shape %s", name, want);
         return NULL;
     }
     if (!dim_tensor_is_float(tensor)) {
-        g_set_error(error, DIM_ERROR, DIM_ERROR_FORMAT,
-                    "tensor \"%s\" has type %s; expected F32, F16, BF16 or F64", name,
-                    tensor->dtype);
+        dim_fail(error, DIM_ERROR_FORMAT, weights->origin,
+                 "tensor " DIM_NAME " has type %s; expected F32, F16, BF16 or F64", name,
+                 tensor->dtype);
         return NULL;
     }
     if (tensor->rank != rank || memcmp(tensor->sizes, sizes, rank * sizeof *sizes)) {
         g_autofree char *got = dim_shape_text(tensor->rank, tensor->sizes);
-        g_set_error(error, DIM_ERROR, DIM_ERROR_FORMAT, "tensor \"%s\" has shape %s; expected %s",
-                    name, got, want);
+        dim_fail(error, DIM_ERROR_FORMAT, weights->origin,
+                 "tensor " DIM_NAME " has shape %s; expected %s", name, got, want);
         return NULL;
     }
     return tensor;
@@ -54,9 +57,7 @@ float *dim_weights_values(DimWeights *weights, const DimTensor *tensor, GError *
     g_autofree float *values = g_try_new(float, MAX(tensor->count, 1));
 
     if (!values) {
-        g_set_error(error, DIM_ERROR, DIM_ERROR_NO_MEMORY,
-                    "no memory for the %" G_GINT64_FORMAT " numbers of tensor \"%s\"",
-                    tensor->count, tensor->name);
+        dim_fail_memory(error, weights->origin, tensor->count * sizeof *values);
         return NULL;
     }
     if (!dim_weights_read_f32(weights, tensor, values, error))
