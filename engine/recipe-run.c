@@ -176,6 +176,17 @@ static char *class_name(const DimModelInfo *info, int label)
     return g_strdup_printf("%d", label);
 }
 
+/* Without the number of threads: a picture's bytes do not depend on it, so its recipe may not. */
+static char *device_name(const DimDevice *device)
+{
+    char *name = g_strdup(dim_device_describe(device));
+    char *threads = strrchr(name, ',');
+
+    if (threads)
+        *threads = '\0';
+    return name;
+}
+
 void dim_recipe_record(DimRecipe *record, const DimModel *model, const DimParams *params,
                        const DimOptions *options, const char *model_hash)
 {
@@ -201,7 +212,7 @@ void dim_recipe_record(DimRecipe *record, const DimModel *model, const DimParams
             ? g_strdup_printf("device=%s precision=%s", options->device, precision)
             : g_strdup_printf("precision=%s", precision));
     put(&record->model_hash, g_strdup(model_hash ? model_hash : ""));
-    put(&record->device, g_strdup(dim_device_describe(model->device)));
+    put(&record->device, device_name(model->device));
     put(&record->precision, g_strdup(precision));
     put(&record->program, g_strdup("gimp-dim " DIM_VERSION_TEXT));
 }

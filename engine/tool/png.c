@@ -6,6 +6,7 @@
  */
 #include "png.h"
 
+#include <errno.h>
 #include <png.h>
 #include <stdio.h>
 #include <string.h>
@@ -157,7 +158,8 @@ gboolean tool_png_read_recipe(const char *file, char **json, GError **error)
     char *found = NULL;
 
     if (!reader.stream) {
-        g_set_error(error, DIM_ERROR, DIM_ERROR_FILE, "%s: cannot be read: %m", file);
+        g_set_error(error, DIM_ERROR, DIM_ERROR_FILE, "%s: cannot be read: %s", file,
+                    g_strerror(errno));
         return FALSE;
     }
     reader.png =
