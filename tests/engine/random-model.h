@@ -1,0 +1,16 @@
+/* Model folders of family dim with random weights, for tests and benchmarks.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#ifndef RANDOM_MODEL_H
+#define RANDOM_MODEL_H
+
+#include <glib.h>
+
+/* Writes model.json and weights.safetensors (F32) into an existing folder. `config` is
+ * backbone.config as JSON; the position table has table_side x table_side rows, and native_size is
+ * the grid that fits it, without an autoencoder. The numbers are so large that every tensor
+ * matters, and so small that depth does not make them grow without end. */
+gboolean random_model_write(const char *folder, const char *config, int table_side, guint64 seed,
+                            GError **error);
+
+#endif
