@@ -27,8 +27,10 @@ gboolean dim_presets_exists (const char *name);
  * caller clears it. *unknown_keys (may be NULL) gets a list for people or NULL. */
 gboolean dim_presets_load (const char *preset, DimRecipe *recipe, char **unknown_keys, GError **error);
 
-/* A procedure's argument `preset`: fields of *recipe that are at their defaults are filled from it; "" does nothing.
- * recipe->unknown comes from the preset. */
+/* Settings of *recipe that are at their defaults are taken from the preset; so are its unknown keys. */
+void dim_presets_fill (DimRecipe *recipe, const DimRecipe *preset);
+
+/* A procedure's argument `preset`: loads it and fills *recipe from it; "" does nothing. */
 gboolean dim_presets_merge (const char *preset, DimRecipe *recipe, GError **error);
 
 /* An existing preset is refused with G_FILE_ERROR_EXIST unless `replace`. The folder is made when it is not there. */

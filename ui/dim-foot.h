@@ -1,0 +1,31 @@
+/* The panel's foot: a message, the estimate or the progress, and the buttons.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * Signals "generate", "stop", "close", "use-size" (int width, int height). */
+#ifndef DIM_FOOT_H
+#define DIM_FOOT_H
+
+#include <gtk/gtk.h>
+
+G_BEGIN_DECLS
+
+#define DIM_TYPE_FOOT (dim_foot_get_type ())
+G_DECLARE_FINAL_TYPE (DimFoot, dim_foot, DIM, FOOT, GtkBox)
+
+DimFoot *dim_foot_new (void);
+
+void dim_foot_show_message (DimFoot *foot, const char *text); /* NULL: none */
+
+/* What Generate would cost, or why it cannot be pressed (`ready` FALSE), with a size that could be used instead
+ * (0, 0: none). */
+void dim_foot_show_estimate (DimFoot *foot, const char *text, gboolean ready, int use_width,
+                             int use_height);
+
+void dim_foot_set_running  (DimFoot *foot, gboolean running);
+void dim_foot_set_progress (DimFoot *foot, double fraction, const char *text);
+
+GtkWidget *dim_foot_generate (DimFoot *foot);
+
+G_END_DECLS
+#endif
