@@ -1,0 +1,219 @@
+/* Devices: accounting, scratch, sticky status, cancel, profile, views, and what a wrong argument
+ * does.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "check.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const DkTensor none;
+
+static void bytes(Check *c)
+{
+    const size_t before = dk_device_bytes(c->dev);
+    DkBuffer *buffer = dk_buffer_new(c->dev, 1000);
+    EXPECT(c, dk_device_bytes(c->dev) == before + 1000);
+    EXPECT(c, (uintptr_t)buffer->data % 64 == 0);
+    dk_buffer_free(c->dev, &buffer);
+    EXPECT(c, buffer == NULL);
+    dk_buffer_free(c->dev, &buffer);
+    EXPECT(c, dk_device_bytes(c->dev) == before);
+    EXPECT(c, dk_device_peak_bytes(c->dev) >= before + 1000);
+    EXPECT(c, dk_buffer_new(c->dev, SIZE_MAX) == NULL);
+    EXPECT(c, dk_buffer_new(c->dev, SIZE_MAX / 4) == NULL);
+}
+
+/* Everything that takes scratch, once. */
+static void run_all(Check *c, DkWeight *w, DkWeight *conv, DkWeight *scan, DkTensor y, DkTensor x,
+                    DkTensor d)
+{
+    const DkTensor image = dk_tensor_reshape(x, SIZES(2, 8, 8, 32));
+    const DkTensor states = dk_tensor_columns(x, 0, 16);
+    dk_linear(c->dev, y, x, w, none, DK_ACT_NONE, false);
+    dk_conv2d(c->dev, dk_tensor_reshape(y, SIZES(2, 8, 8, 32)), image, conv, none, 1,
+              (DkPad){1, 1, 1, 1}, DK_ACT_NONE, false);
+    dk_attention(c->dev, y, x, x, x, 4);
+    dk_selective_scan(c->dev, y, x, x, scan, states, states, d, none, none);
+}
+
+static void no_growth(Check *c)
+{
+    float *numbers = check_numbers(c, 32 * 32 * 9);
+    DkWeight *w = check_keep(c, dk_weight_linear(c->dev, numbers, 32, 32));
+    DkWeight *conv = check_keep(c, dk_weight_conv2d(c->dev, numbers, 32, 32, 3, 3));
+    DkWeight *scan = check_keep(c, dk_weight_scan(c->dev, numbers, 32, 16));
+    const DkTensor x = check_random(c, SIZES(2, 64, 32)), y = check_random(c, SIZES(2, 64, 32));
+    const DkTensor d = check_random(c, SIZES(32));
+    size_t held = 0;
+    for (int i = 0; i < 3; i++) {
+        run_all(c, w, conv, scan, y, x, d);
+        EXPECT(c, i == 0 || dk_device_bytes(c->dev) == held);
+        held = dk_device_bytes(c->dev);
+    }
+    free(numbers);
+    check_release(c);
+}
+
+/* Once the flag is up nothing is written; the status comes once, and goes when the flag is down. */
+static void cancel(Check *c)
+{
+    atomic_int flag = 0;
+    const float ones[4] = {1, 1, 1, 1};
+    const DkTensor y = check_values(c, SIZES(4), ones), x = check_random(c, SIZES(4));
+    const double expected[4] = {1, 1, 1, 1};
+    dk_device_set_cancel(c->dev, &flag);
+    EXPECT(c, dk_sync(c->dev) == DK_OK);
+    atomic_store(&flag, 1);
+    dk_clear(c->dev, y);
+    dk_axpby(c->dev, y, 1, x, 0);
+    EXPECT(c, dk_sync(c->dev) == DK_CANCELLED);
+    EXPECT(c, dk_sync(c->dev) == DK_CANCELLED);
+    atomic_store(&flag, 0);
+    EXPECT(c, dk_sync(c->dev) == DK_OK);
+    EXPECT(c, check_near(c, y, expected, 0));
+    dk_device_set_cancel(c->dev, NULL);
+    check_release(c);
+}
+
+static void sticky(Check *c)
+{
+    const float ones[2] = {1, 1};
+    const double expected[2] = {1, 1};
+    const DkTensor y = check_values(c, SIZES(2), ones);
+    EXPECT(c, dk_scratch(c->dev, SIZE_MAX - 100) == NULL);
+    dk_fail(c->dev, DK_DEVICE_FAILED);
+    dk_clear(c->dev, y);
+    EXPECT(c, dk_sync(c->dev) == DK_NO_MEMORY);
+    EXPECT(c, dk_sync(c->dev) == DK_OK);
+    EXPECT(c, check_near(c, y, expected, 0));
+    for (DkStatus s = DK_OK; s <= DK_UNSUPPORTED; s++)
+        EXPECT(c, strlen(dk_status_text(s)) > 0);
+    check_release(c);
+}
+
+static void profile(Check *c)
+{
+    DkProfile entries[4];
+    const DkTensor x = check_random(c, SIZES(5, 8)), y = check_random(c, SIZES(5, 3));
+    float *numbers = check_numbers(c, 24);
+    DkWeight *w = check_keep(c, dk_weight_linear(c->dev, numbers, 3, 8));
+    EXPECT(c, dk_profile_read(c->dev, entries, 4) == 0);
+    dk_profile_enable(c->dev, true);
+    dk_linear(c->dev, y, x, w, none, DK_ACT_NONE, false);
+    dk_linear(c->dev, y, x, w, none, DK_ACT_NONE, false);
+    dk_clear(c->dev, y);
+    EXPECT(c, dk_profile_read(c->dev, entries, 4) == 2);
+    const DkProfile linear = entries[strcmp(entries[0].op, "linear") != 0];
+    EXPECT(c, strcmp(linear.op, "linear") == 0 && linear.calls == 2);
+    EXPECT(c, linear.flop == 2 * 2 * 5 * 8 * 3 && linear.seconds > 0);
+    EXPECT(c, dk_profile_read(c->dev, entries, 1) == 1);
+    dk_profile_enable(c->dev, false);
+    dk_clear(c->dev, y);
+    EXPECT(c, dk_profile_read(c->dev, entries, 4) == 2);
+    dk_profile_enable(c->dev, true);
+    EXPECT(c, dk_profile_read(c->dev, entries, 4) == 0);
+    dk_profile_enable(c->dev, false);
+    free(numbers);
+    check_release(c);
+}
+
+static void views(Check *c)
+{
+    float values[24];
+    for (int i = 0; i < 24; i++)
+        values[i] = (float)i;
+    const DkTensor t = check_values(c, SIZES(2, 3, 4), values);
+    EXPECT(c, dk_tensor_count(t) == 24 && !dk_tensor_is_empty(t) && dk_tensor_is_empty(none));
+    EXPECT(c, check_near(c, dk_tensor_columns(t, 1, 2),
+                         (double[]){1, 2, 5, 6, 9, 10, 13, 14, 17, 18, 21, 22}, 0));
+    const DkTensor second = dk_tensor_slice(t, 1, 1);
+    EXPECT(c, check_near(c, dk_tensor_columns(second, 3, 1), (double[]){15, 19, 23}, 0));
+    const DkTensor flat = dk_tensor_reshape(dk_tensor_columns(t, 2, 2), SIZES(6, 2));
+    EXPECT(c, check_near(c, dk_tensor_slice(flat, 4, 2), (double[]){18, 19, 22, 23}, 0));
+    EXPECT(c, check_near(c, dk_tensor_slice(dk_tensor_reshape(t, SIZES(24)), 22, 2),
+                         (double[]){22, 23}, 0));
+    dk_write(c->dev, dk_tensor_columns(second, 0, 1), (float[]){-1, -2, -3});
+    EXPECT(c, check_near(c, second, (double[]){-1, 13, 14, 15, -2, 17, 18, 19, -3, 21, 22, 23}, 0));
+    check_release(c);
+}
+
+/* ---- wrong arguments
+ * ----------------------------------------------------------------------------------- */
+
+static void wrong_columns(Check *c)
+{
+    dk_tensor_columns(check_random(c, SIZES(2, 3)), 2, 2);
+}
+
+static void wrong_bounds(Check *c)
+{
+    dk_tensor(check_random(c, SIZES(4)).buffer, 0, DK_F32, SIZES(5));
+}
+
+static void wrong_shape(Check *c)
+{
+    dk_act(c->dev, check_random(c, SIZES(2, 3)), check_random(c, SIZES(3, 2)), DK_ACT_NONE);
+}
+
+static void wrong_overlap(Check *c)
+{
+    const DkTensor t = check_random(c, SIZES(4, 2));
+    dk_axpby(c->dev, dk_tensor_slice(t, 0, 3), 1, dk_tensor_slice(t, 1, 3), 1);
+}
+
+static void right_columns(Check *c)
+{
+    const DkTensor t = check_random(c, SIZES(4, 6));
+    dk_axpby(c->dev, dk_tensor_columns(t, 0, 3), 1, dk_tensor_columns(t, 3, 3), 1);
+}
+
+static bool aborts(Check *c, void (*call)(Check *))
+{
+    int status = 0;
+    const pid_t child = fork();
+    if (child == 0) {
+        fclose(stderr);
+        call(c);
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void wrong_arguments(Check *c)
+{
+    EXPECT(c, aborts(c, wrong_columns));
+    EXPECT(c, aborts(c, wrong_bounds));
+    EXPECT(c, aborts(c, wrong_shape));
+    EXPECT(c, aborts(c, wrong_overlap));
+    EXPECT(c, !aborts(c, right_columns));
+}
+
+static int run(DkBackend backend)
+{
+    Check c = {.dev = check_memory(dk_device_open(backend, 2, DK_ISA_ALL))};
+    c.text = dk_device_describe(c.dev);
+    wrong_arguments(&c); /* forks: before the first parallel region */
+    bytes(&c);
+    no_growth(&c);
+    cancel(&c);
+    sticky(&c);
+    profile(&c);
+    views(&c);
+    printf("%s: %d failures\n", c.text, c.n_failures);
+    dk_device_close(&c.dev);
+    EXPECT(&c, c.dev == NULL);
+    dk_device_close(&c.dev);
+    return c.n_failures;
+}
+
+int main(void)
+{
+    DkDevice *device = dk_device_open(DK_BACKEND_CPU, 0, DK_ISA_ALL);
+    const int n_threads = device ? dk_device_threads(device) : 0;
+    dk_device_close(&device);
+    const int n_failures = run(DK_BACKEND_REF) + run(DK_BACKEND_CPU);
+    return n_failures > 0 || n_threads < 1;
+}

@@ -1,0 +1,240 @@
+/* Properties that hold to the bit, on ref and on each instruction set of cpu: orders, strips,
+ * batches, numbers of rows and of threads.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "check.h"
+
+static const DkTensor none;
+
+static DkTensor permutation(Check *c, int64_t n)
+{
+    const DkTensor t = check_tensor(c, DK_I32, SIZES(n));
+    int32_t *order = check_memory(malloc((size_t)n * sizeof *order));
+    for (int64_t i = 0; i < n; i++) /* 7 and n share no factor */
+        order[i] = (int32_t)((7 * i + 3) % n);
+    dk_write(c->dev, t, order);
+    free(order);
+    return t;
+}
+
+static DkTensor inverse(Check *c, DkTensor order)
+{
+    const int64_t n = dk_columns(order);
+    const DkTensor t = check_tensor(c, DK_I32, SIZES(n));
+    int32_t *from = check_read(c, order), *to = check_memory(malloc((size_t)n * sizeof *to));
+    for (int64_t i = 0; i < n; i++)
+        to[from[i]] = (int32_t)i;
+    dk_write(c->dev, t, to);
+    free(from);
+    free(to);
+    return t;
+}
+
+static DkTensor gathered(Check *c, DkTensor x, DkTensor rows)
+{
+    const DkTensor y = check_tensor(c, DK_F32, x.rank, x.sizes);
+    dk_gather(c->dev, y, x, rows);
+    return y;
+}
+
+/* scan by table == permute, scan as stored, permute back */
+static void scan_order(Check *c)
+{
+    enum { B = 2, L = 41, E = 37, N = 16 };
+    const DkTensor order = permutation(c, L), u = check_random(c, SIZES(B, L, E));
+    const DkTensor dt = check_random(c, SIZES(B, L, E)), z = check_random(c, SIZES(B, L, E));
+    const DkTensor b = check_random(c, SIZES(B, L, N)), cm = check_random(c, SIZES(B, L, N));
+    const DkTensor d = check_random(c, SIZES(E));
+    const DkTensor by_table = check_tensor(c, DK_F32, SIZES(B, L, E));
+    const DkTensor permuted = check_tensor(c, DK_F32, SIZES(B, L, E));
+    float a[E * N];
+    for (int i = 0; i < E * N; i++)
+        a[i] = -(float)(i % N + 1);
+    DkWeight *w = check_keep(c, dk_weight_scan(c->dev, a, E, N));
+    dk_selective_scan(c->dev, by_table, u, dt, w, b, cm, d, z, order);
+    dk_selective_scan(c->dev, permuted, gathered(c, u, order), gathered(c, dt, order), w,
+                      gathered(c, b, order), gathered(c, cm, order), d, gathered(c, z, order),
+                      none);
+    EXPECT(c, check_same_bits(c, by_table, gathered(c, permuted, inverse(c, order))));
+    check_release(c);
+}
+
+static void conv1d_order(Check *c)
+{
+    enum { B = 2, L = 41, E = 37 };
+    const DkTensor order = permutation(c, L), x = check_random(c, SIZES(B, L, E));
+    const DkTensor w = check_random(c, SIZES(E, 4)), b = check_random(c, SIZES(E));
+    const DkTensor by_table = check_tensor(c, DK_F32, SIZES(B, L, E));
+    const DkTensor permuted = check_tensor(c, DK_F32, SIZES(B, L, E));
+    dk_conv1d_dw(c->dev, by_table, x, w, b, order, DK_ACT_SILU);
+    dk_conv1d_dw(c->dev, permuted, gathered(c, x, order), w, b, none, DK_ACT_SILU);
+    EXPECT(c, check_same_bits(c, by_table, gathered(c, permuted, inverse(c, order))));
+    check_release(c);
+}
+
+/* Rows first..first+count-1 of an image [1, H, W, C]. */
+static DkTensor strip(DkTensor image, int64_t first, int64_t count)
+{
+    const int64_t w = image.sizes[2], n = image.sizes[3];
+    const DkTensor rows = dk_tensor_reshape(image, SIZES(image.sizes[1], w, n));
+    return dk_tensor_reshape(dk_tensor_slice(rows, first, count), SIZES(1, count, w, n));
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A strip reads one row of its neighbours and pads only at the picture's edge. */
+static void conv2d_strips(Check *c)
+{
+    enum { H = 23, W = 19, I = 33, O = 21 };
+    float *numbers = check_numbers(c, O * I * 9);
+    DkWeight *w = check_keep(c, dk_weight_conv2d(c->dev, numbers, O, I, 3, 3));
+    const DkTensor x = check_random(c, SIZES(1, H, W, I)), b = check_random(c, SIZES(O));
+    const DkTensor whole = check_tensor(c, DK_F32, SIZES(1, H, W, O));
+    const DkTensor strips = check_tensor(c, DK_F32, SIZES(1, H, W, O));
+    dk_conv2d(c->dev, whole, x, w, b, 1, (DkPad){1, 1, 1, 1}, DK_ACT_RELU, false);
+    for (int64_t r = 0, n; r < H; r += n) {
+        n = least(1 + r % 5, H - r);
+        const DkPad pad = {r == 0, r + n == H, 1, 1};
+        const int64_t first = r - !pad.top, rows = n + !pad.top + !pad.bottom;
+        dk_conv2d(c->dev, strip(strips, r, n), strip(x, first, rows), w, b, 1, pad, DK_ACT_RELU,
+                  false);
+    }
+    EXPECT(c, check_same_bits(c, whole, strips));
+    free(numbers);
+    check_release(c);
+}
+
+static void group_stats_strips(Check *c)
+{
+    enum { H = 29, W = 13, C = 24, G = 4 };
+    const DkTensor x = check_random(c, SIZES(1, H, W, C));
+    const DkTensor whole = check_tensor(c, DK_F64, SIZES(1, G, 3));
+    const DkTensor strips = check_tensor(c, DK_F64, SIZES(1, G, 3));
+    dk_clear(c->dev, whole);
+    dk_clear(c->dev, strips);
+    dk_group_stats(c->dev, whole, x);
+    for (int64_t r = 0; r < H; r += 6)
+        dk_group_stats(c->dev, strips, strip(x, r, least(6, H - r)));
+    EXPECT(c, check_same_bits(c, whole, strips));
+    check_release(c);
+}
+
+/* The first rows of a product do not depend on how many follow. */
+static void linear_rows(Check *c)
+{
+    static const int64_t counts[] = {1, 2, 5, 13, 64, 95, 97, 183, 366};
+    enum { M = 732, K = 650, N = 117 };
+    float *numbers = check_numbers(c, N * K);
+    DkWeight *w = check_keep(c, dk_weight_linear(c->dev, numbers, N, K));
+    const DkTensor x = check_random(c, SIZES(M, K)), b = check_random(c, SIZES(N));
+    const DkTensor whole = check_tensor(c, DK_F32, SIZES(M, N));
+    const DkTensor part = check_tensor(c, DK_F32, SIZES(M, N));
+    dk_linear(c->dev, whole, x, w, b, DK_ACT_SILU, false);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        for (int64_t first = 0; first + counts[i] <= M; first += 366) {
+            const DkTensor y = dk_tensor_slice(part, first, counts[i]);
+            dk_linear(c->dev, y, dk_tensor_slice(x, first, counts[i]), w, b, DK_ACT_SILU, false);
+            EXPECT(c, check_same_bits(c, y, dk_tensor_slice(whole, first, counts[i])));
+        }
+    free(numbers);
+    check_release(c);
+}
+
+/* A batch of two is two single ones. */
+static void attention_batch(Check *c)
+{
+    enum { LQ = 105, L = 210, D = 144 };
+    const DkTensor q = check_random(c, SIZES(2, LQ, D)), k = check_random(c, SIZES(2, L, D));
+    const DkTensor v = check_random(c, SIZES(2, L, D));
+    const DkTensor both = check_tensor(c, DK_F32, SIZES(2, LQ, D));
+    const DkTensor one = check_tensor(c, DK_F32, SIZES(1, LQ, D));
+    dk_attention(c->dev, both, q, k, v, 2);
+    for (int64_t i = 0; i < 2; i++) {
+        dk_attention(c->dev, one, dk_tensor_slice(q, i, 1), dk_tensor_slice(k, i, 1),
+                     dk_tensor_slice(v, i, 1), 2);
+        EXPECT(c, check_same_bits(c, one, dk_tensor_slice(both, i, 1)));
+    }
+    check_release(c);
+}
+
+/* ---- threads
+ * ------------------------------------------------------------------------------------------- */
+
+/* One result of each operation whose work is shared out, one after another in y. */
+static void run_threaded(Check *c, float *y)
+{
+    enum { M = 366, K = 300, N = 500, H = 40, E = 128, S = 16 };
+    float *numbers = check_numbers(c, N * K);
+    float a[E * S];
+    for (int i = 0; i < E * S; i++)
+        a[i] = -1 - numbers[i] * numbers[i];
+    DkWeight *linear = check_keep(c, dk_weight_linear(c->dev, numbers, N, K));
+    DkWeight *conv2d = check_keep(c, dk_weight_conv2d(c->dev, numbers, 40, 40, 3, 3));
+    DkWeight *scan = check_keep(c, dk_weight_scan(c->dev, a, E, S));
+    const DkTensor x = check_random(c, SIZES(M, K)), image = check_random(c, SIZES(1, H, H, 40));
+    const DkTensor tokens = check_random(c, SIZES(1, M, E)), d = check_random(c, SIZES(E));
+    const DkTensor states = check_random(c, SIZES(1, M, S));
+    const DkTensor of[] = {
+        check_tensor(c, DK_F32, SIZES(M, N)), check_tensor(c, DK_F32, SIZES(1, H, H, 40)),
+        check_tensor(c, DK_F32, SIZES(1, M, E)), check_tensor(c, DK_F32, SIZES(1, M, E))};
+    dk_linear(c->dev, of[0], x, linear, none, DK_ACT_TANH, false);
+    dk_conv2d(c->dev, of[1], image, conv2d, none, 1, (DkPad){1, 1, 1, 1}, DK_ACT_NONE, false);
+    dk_attention(c->dev, of[2], tokens, tokens, tokens, 2);
+    dk_selective_scan(c->dev, of[3], tokens, tokens, scan, states, states, d, none, none);
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        dk_read(c->dev, y, of[i]);
+        y += dk_tensor_count(of[i]);
+    }
+    free(numbers);
+    check_release(c);
+}
+
+static void threads(Check *c, DkBackend backend, unsigned isa)
+{
+    enum { COUNT = 366 * 500 + 40 * 40 * 40 + 2 * 366 * 128 };
+    float *results[4];
+    const int n_threads[4] = {1, 2, 3, 8};
+    for (int i = 0; i < 4; i++) {
+        Check of = {.dev = check_memory(dk_device_open(backend, n_threads[i], isa)),
+                    .text = c->text};
+        results[i] = check_memory(calloc(COUNT, sizeof(float)));
+        run_threaded(&of, results[i]);
+        EXPECT(c, memcmp(results[0], results[i], COUNT * sizeof(float)) == 0);
+        c->n_failures += of.n_failures;
+        dk_device_close(&of.dev);
+    }
+    for (int i = 0; i < 4; i++)
+        free(results[i]);
+}
+
+static int run(DkBackend backend, unsigned isa)
+{
+    Check c = {.dev = dk_device_open(backend, 2, isa)};
+    if (!c.dev || (backend == DK_BACKEND_CPU && c.dev->isa != isa)) {
+        dk_device_close(&c.dev);
+        return 0;
+    }
+    c.text = dk_device_describe(c.dev);
+    scan_order(&c);
+    conv1d_order(&c);
+    conv2d_strips(&c);
+    group_stats_strips(&c);
+    linear_rows(&c);
+    attention_batch(&c);
+    threads(&c, backend, isa);
+    printf("%s: %d failures\n", c.text, c.n_failures);
+    dk_device_close(&c.dev);
+    return c.n_failures;
+}
+
+int main(void)
+{
+    int n_failures = run(DK_BACKEND_REF, 0);
+    n_failures += run(DK_BACKEND_CPU, 0);
+    n_failures += run(DK_BACKEND_CPU, DK_ISA_AVX2);
+    n_failures += run(DK_BACKEND_CPU, DK_ISA_AVX2 | DK_ISA_AVX512);
+    return n_failures > 0;
+}
