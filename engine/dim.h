@@ -144,6 +144,8 @@ typedef struct {
 
 /* Reads model.json and every tensor's header, and checks them against each other; no values are read. */
 DimModelInfo *dim_model_info_read (const char *folder, GError **error);
+/* Reads every value of every weight file named, and its checksums; NaN and Inf are refused. */
+gboolean      dim_model_check     (const char *folder, DimTask *task, GError **error);
 void          dim_model_info_free (DimModelInfo **info);
 /* -1 and an error that offers the nearest names. `name` is a name (case does not matter) or an index; "": the first class. */
 int           dim_model_info_find_class (const DimModelInfo *info, const char *name, GError **error);

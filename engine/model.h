@@ -18,9 +18,12 @@ typedef struct {
 
     const DimAutoencoderClass *autoencoder; /* NULL: none */
     void *autoencoder_config;
-    char *encoder_weights, *decoder_weights; /* the same string twice for one file; NULL: not named */
-    int autoencoder_parts;                   /* DIM_PARTS_* that the files hold */
+    char *encoder_weights,
+        *decoder_weights;  /* the same string twice for one file; NULL: not named */
+    int autoencoder_parts; /* DIM_PARTS_* that the files hold */
     double scale_factor;
+
+    char *classes_file; /* NULL: the names are in model.json, or there are none */
 
     gboolean has_schedule;
     DimScheduleType schedule;
@@ -32,13 +35,28 @@ typedef struct {
 
 /* model.json only, fully checked; the weight files are not opened. dim_model_info_free frees it. */
 DimModelSpec *dim_model_spec_read(const char *folder, GError **error);
-/* Opens every file named, checks every tensor needed against the configuration; fills in the parameters. */
+/* Opens every file named, checks every tensor needed against the configuration; fills in the
+ * parameters. */
 gboolean dim_model_spec_check_files(DimModelSpec *spec, GError **error);
 /* A weight file of the folder: the path must stay inside it, links followed. */
 DimWeights *dim_model_spec_open_weights(const DimModelSpec *spec, const char *path, GError **error);
+/* The file behind a path of model.json, links followed; one outside of the folder is refused.
+ * g_free. */
+char *dim_model_resolve(const char *folder, const char *path, GError **error);
+/* Both parts' files, one that serves both opened once; only those that are named and asked for. */
+gboolean dim_model_spec_open_autoencoder(const DimModelSpec *spec, DimParts parts,
+                                         DimAutoencoderFiles *files, GError **error);
+void dim_autoencoder_files_close(DimAutoencoderFiles *files);
+/* For model-spec.c. A path copied out of an object if it is there, its spelling checked; the class
+ * names. */
+gboolean dim_model_spec_read_path(const json_t *object, const char *key, char **path,
+                                  const char *origin, GError **error);
+gboolean dim_model_spec_read_classes(DimModelSpec *spec, const json_t *root, const char *origin,
+                                     GError **error);
 const DimModelSpec *dim_model_spec_of(const DimModelInfo *info);
 
-/* The plan of the last dim_model_forward, kept: the next one of the same sizes allocates nothing. */
+/* The plan of the last dim_model_forward, kept: the next one of the same sizes allocates nothing.
+ */
 typedef struct {
     DimArena arena;
     DimNetPlan *plan; /* NULL: none yet */
@@ -65,7 +83,8 @@ void dim_model_plan_clear(DimModel *model);
 DkDevice *dim_device_dk(DimDevice *device);
 /* Models open on a device; closing it asserts that none is left. */
 void dim_device_count_models(DimDevice *device, int more);
-/* From now on long operations obey the task's cancel; NULL: nobody's. Undo it before the task goes. */
+/* From now on long operations obey the task's cancel; NULL: nobody's. Undo it before the task goes.
+ */
 void dim_dk_follow(DkDevice *dk, const DimTask *task);
 
 /* dk's sticky status as a GError; TRUE when all is well. `what` was being done. */

@@ -98,6 +98,7 @@ static gboolean take_line(PickleMachine *machine, const char **line, gsize *leng
 
 static gboolean pop(PickleMachine *machine, guint32 *value)
 {
+    *value = PICKLE_NONE;
     if (machine->n_stack == 0 || machine->stack[machine->n_stack - 1] == MARK)
         return pickle_fail(machine, "takes a value that is not there");
     *value = machine->stack[--machine->n_stack];
@@ -110,6 +111,8 @@ static gboolean pop_to_mark(PickleMachine *machine, const guint32 **values, guin
 {
     guint32 at = machine->n_stack;
 
+    *values = NULL;
+    *n = 0;
     while (at > 0 && machine->stack[at - 1] != MARK)
         at--;
     if (at == 0)
