@@ -9,8 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- what the machine has
- * ------------------------------------------------------------------------------ */
+/* ---- what the machine has -------------------------------------------------------------------- */
 
 /* __builtin_cpu_supports also asks the operating system whether it saves the registers. */
 static unsigned isa_present(void)
@@ -65,8 +64,7 @@ static int physical_cores(void)
     return n > 0 ? n : 1;
 }
 
-/* ---- opening and closing
- * ------------------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static bool init_backend(DkDevice *dev)
 {
@@ -117,8 +115,7 @@ int dk_device_threads(const DkDevice *dev)
     return dev->n_threads;
 }
 
-/* ---- memory
- * -------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 size_t dk_device_bytes(const DkDevice *dev)
 {
@@ -168,8 +165,7 @@ void *dk_scratch(DkDevice *dev, size_t bytes)
     return dev->scratch;
 }
 
-/* ---- status and cancel
- * --------------------------------------------------------------------------------- */
+/* ---- status and cancel ----------------------------------------------------------------------- */
 
 void dk_fail(DkDevice *dev, DkStatus status)
 {
@@ -218,8 +214,7 @@ const char *dk_status_text(DkStatus status)
     return "unknown status";
 }
 
-/* ---- profile
- * ------------------------------------------------------------------------------------------- */
+/* ---- profile --------------------------------------------------------------------------------- */
 
 double dk_profile_begin(const DkDevice *dev)
 {

@@ -14,8 +14,7 @@
         }                                                                                          \
     } while (0)
 
-/* ---- shapes
- * -------------------------------------------------------------------------------------------- */
+/* ---- shapes ---------------------------------------------------------------------------------- */
 
 static bool is_f32(DkTensor t)
 {
@@ -74,8 +73,7 @@ static bool same_or_disjoint(DkTensor a, DkTensor b)
     return dk_tensor_same(a, b) || dk_tensor_disjoint(a, b);
 }
 
-/* ---- memory
- * -------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 DkBuffer *dk_buffer_new(DkDevice *dev, size_t bytes)
 {
@@ -128,8 +126,7 @@ void dk_weight_free(DkDevice *dev, DkWeight **w)
     *w = NULL;
 }
 
-/* ---- products
- * ------------------------------------------------------------------------------------------ */
+/* ---- products -------------------------------------------------------------------------------- */
 
 void dk_linear(DkDevice *dev, DkTensor y, DkTensor x, const DkWeight *w, DkTensor b, DkAct act,
                bool accumulate)
@@ -178,8 +175,7 @@ void dk_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v,
     RUN(attention, 4.0 * (double)dk_tensor_count(q) * (double)k.sizes[1], dev, y, q, k, v, n_heads);
 }
 
-/* ---- state-space layers
- * -------------------------------------------------------------------------------- */
+/* ---- state-space layers ---------------------------------------------------------------------- */
 
 void dk_conv1d_dw(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor b, DkTensor order,
                   DkAct act)
@@ -212,8 +208,7 @@ void dk_selective_scan(DkDevice *dev, DkTensor y, DkTensor u, DkTensor dt, const
         cmat, d, z, order);
 }
 
-/* ---- norms, elementwise
- * -------------------------------------------------------------------------------- */
+/* ---- norms, elementwise ---------------------------------------------------------------------- */
 
 void dk_norm_modulate(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor scale,
                       DkTensor shift, DkNorm norm, float eps)
@@ -283,8 +278,7 @@ void dk_clear(DkDevice *dev, DkTensor y)
     RUN(clear, 0, dev, y);
 }
 
-/* ---- images and rows
- * ----------------------------------------------------------------------------------- */
+/* ---- images and rows ------------------------------------------------------------------------- */
 
 void dk_conv2d_dw(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor b)
 {

@@ -60,18 +60,14 @@ static Work work_of(const Attention *op, int thread)
     return w;
 }
 
-/* ---- packing
- * ------------------------------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 /* Keys first..first+n-1 as columns: panels [channel][key]. */
 static void pack_keys(const Attention *op, float *packed, int64_t column, int64_t first, int64_t n)
 {
-    for (int64_t j = 0; j < gemm_panels(n) * GEMM_COLUMNS; j++) {
-        float *to = packed + j / GEMM_COLUMNS * GEMM_COLUMNS * op->width + j % GEMM_COLUMNS;
-        const float *key = dk_row(op->k, first + least(j, n - 1)) + column;
-        for (int64_t c = 0; c < op->width; c++)
-            to[c * GEMM_COLUMNS] = key[c];
-    }
+    for (int64_t j = 0; j < n; j += GEMM_COLUMNS)
+        DK_SIMD(gemm_pack)
+    (packed + j * op->width, dk_row(op->k, first + j) + column, op->k.row_stride, n - j, op->width);
 }
 
 /* Values as rows: panels [key][channel]. */
@@ -87,8 +83,7 @@ static void pack_values(const Attention *op, float *packed, int64_t column, int6
     }
 }
 
-/* ---- one tile of keys
- * ---------------------------------------------------------------------------------- */
+/* ---- one tile of keys ------------------------------------------------------------------------ */
 
 /* weights[rows, n] = q · kᵀ */
 static void find_logits(const Attention *op, const Work *w, int64_t query, int64_t rows,
@@ -107,9 +102,16 @@ static void find_logits(const Attention *op, const Work *w, int64_t query, int64
 
 static float largest(const float *x, int64_t n)
 {
-    float top = x[0];
-    for (int64_t i = 1; i < n; i++)
-        top = x[i] > top ? x[i] : top;
+    Vec most = vec_all(x[0]);
+    for (int64_t i = 0; i + VEC_LANES <= n; i += VEC_LANES) {
+        const Vec next = vec_load(x + i);
+        most = vec_select(next > most, next, most);
+    }
+    float top = most[0];
+    for (int i = 1; i < VEC_LANES; i++)
+        top = fmaxf(top, most[i]);
+    for (int64_t i = n / VEC_LANES * VEC_LANES; i < n; i++)
+        top = fmaxf(top, x[i]);
     return top;
 }
 
@@ -141,8 +143,7 @@ static void update(const Attention *op, const Work *w, int64_t r, int64_t n, flo
     w->top[r] = top;
 }
 
-/* ---- a block of queries
- * -------------------------------------------------------------------------------- */
+/* ---- a block of queries ---------------------------------------------------------------------- */
 
 static void finish(const Attention *op, const Work *w, int64_t query, int64_t rows, int64_t column)
 {

@@ -4,19 +4,24 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "kernels/cpu/gemm.h"
 
-/* Depth k = (tap, input channel), channels innermost as in the image. */
+/* Column j of the panels from filter w[I, taps]; depth = (tap, input channel), channels innermost
+ * as in the image. */
+static void pack_filter(float *panels, int64_t j, const float *w, int64_t in, int64_t taps)
+{
+    float *to = panels + j / GEMM_COLUMNS * GEMM_COLUMNS * in * taps + j % GEMM_COLUMNS;
+    for (int64_t tap = 0; tap < taps; tap++)
+        for (int64_t i = 0; i < in; i++, to += GEMM_COLUMNS)
+            *to = w ? w[i * taps + tap] : 0;
+}
+
 DkWeight *DK_SIMD(weight_conv2d)(DkDevice *dev, const float *w, int64_t out, int64_t in, int kh,
                                  int kw)
 {
     const int64_t columns = gemm_panels(out) * GEMM_COLUMNS, taps = (int64_t)kh * kw;
-    const int64_t depth = in * taps;
-    DkWeight *packed =
-        dk_weight_alloc(dev, DK_WEIGHT_CONV2D, out, in, kh, kw, (size_t)columns * (size_t)depth);
-    for (int64_t j = 0; packed && j < columns; j++) {
-        float *to = packed->data + j / GEMM_COLUMNS * GEMM_COLUMNS * depth + j % GEMM_COLUMNS;
-        for (int64_t i = 0; i < depth; i++)
-            to[i * GEMM_COLUMNS] = j < out ? w[j * depth + i % in * taps + i / in] : 0;
-    }
+    const size_t floats = (size_t)columns * (size_t)in * (size_t)taps;
+    DkWeight *packed = dk_weight_alloc(dev, DK_WEIGHT_CONV2D, out, in, kh, kw, floats);
+    for (int64_t j = 0; packed && j < columns; j++)
+        pack_filter(packed->data, j, j < out ? w + j * in * taps : NULL, in, taps);
     return packed;
 }
 

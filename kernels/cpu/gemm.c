@@ -11,8 +11,26 @@
 /* Columns of one unit of work, in panels. */
 enum { UNIT_PANELS = 16 };
 
-/* ---- one tile
- * ------------------------------------------------------------------------------------------ */
+/* ---- packing --------------------------------------------------------------------------------- */
+
+/* By way of a small square: columns whose distance is a multiple of 4 KiB share few places of the
+ * first cache. */
+void DK_SIMD(gemm_pack)(float *panel, const float *runs, int64_t stride, int64_t columns,
+                        int64_t depth)
+{
+    enum { SQUARE = 16 };
+    float square[GEMM_COLUMNS][SQUARE] = {{0}};
+    for (int64_t from = 0; from < depth; from += SQUARE) {
+        const int64_t n = depth - from < SQUARE ? depth - from : SQUARE;
+        for (int64_t c = 0; c < columns && c < GEMM_COLUMNS; c++)
+            memcpy(square[c], runs + c * stride + from, (size_t)n * sizeof *runs);
+        for (int64_t i = 0; i < n; i++, panel += GEMM_COLUMNS)
+            for (int64_t c = 0; c < GEMM_COLUMNS; c++)
+                panel[c] = square[c][i];
+    }
+}
+
+/* ---- one tile -------------------------------------------------------------------------------- */
 
 typedef Vec Tile[GEMM_ROWS][2];
 
@@ -77,8 +95,7 @@ void DK_SIMD(gemm_block)(float *y, int64_t y_stride, const float *a, int64_t row
     }
 }
 
-/* ---- the whole product
- * --------------------------------------------------------------------------------- */
+/* ---- the whole product ----------------------------------------------------------------------- */
 
 /* Depth k..k+depth-1 of row i to one row of the block. */
 static void copy_row(const GemmProduct *p, float *block, int64_t i, int64_t k, int64_t depth)

@@ -32,6 +32,10 @@ static inline int64_t gemm_panels(int64_t n)
     return (n + GEMM_COLUMNS - 1) / GEMM_COLUMNS;
 }
 
+/* One panel of b from its columns, `columns` runs of `depth` floats that are `stride` apart. */
+void DK_SIMD(gemm_pack)(float *panel, const float *runs, int64_t stride, int64_t columns,
+                        int64_t depth);
+
 typedef struct {
     const float *bias; /* NULL: none */
     bool first;        /* the sums begin with bias, and with y only if `accumulate`; else with y */

@@ -5,14 +5,10 @@
 
 DkWeight *DK_SIMD(weight_linear)(DkDevice *dev, const float *w, int64_t n, int64_t k)
 {
-    const int64_t columns = gemm_panels(n) * GEMM_COLUMNS;
-    DkWeight *packed =
-        dk_weight_alloc(dev, DK_WEIGHT_LINEAR, n, k, 1, 1, (size_t)columns * (size_t)k);
-    for (int64_t j = 0; packed && j < columns; j++) {
-        float *to = packed->data + j / GEMM_COLUMNS * GEMM_COLUMNS * k + j % GEMM_COLUMNS;
-        for (int64_t i = 0; i < k; i++)
-            to[i * GEMM_COLUMNS] = j < n ? w[j * k + i] : 0;
-    }
+    const size_t floats = (size_t)gemm_panels(n) * GEMM_COLUMNS * (size_t)k;
+    DkWeight *packed = dk_weight_alloc(dev, DK_WEIGHT_LINEAR, n, k, 1, 1, floats);
+    for (int64_t j = 0; packed && j < n; j += GEMM_COLUMNS)
+        DK_SIMD(gemm_pack)(packed->data + j * k, w + j * k, k, n - j, k);
     return packed;
 }
 

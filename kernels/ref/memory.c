@@ -50,8 +50,7 @@ void dk_ref_clear(DkDevice *dev, DkTensor y)
                (size_t)dk_columns(y) * size);
 }
 
-/* ---- weights
- * ------------------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 DkWeight *dk_weight_alloc(DkDevice *dev, DkWeightKind kind, int64_t n, int64_t k, int kh, int kw,
                           size_t floats)

@@ -139,8 +139,7 @@ static void views(Check *c)
     check_release(c);
 }
 
-/* ---- wrong arguments
- * ----------------------------------------------------------------------------------- */
+/* ---- wrong arguments ------------------------------------------------------------------------- */
 
 static void wrong_columns(Check *c)
 {

@@ -12,8 +12,7 @@
 
 enum { GUARD = 64 };
 
-/* ---- random numbers
- * ------------------------------------------------------------------------------------ */
+/* ---- random numbers -------------------------------------------------------------------------- */
 
 /* splitmix64 */
 uint64_t kern_bits(Kern *k)
@@ -49,8 +48,7 @@ static double draw(Kern *k)
     return kern_gaussian(k) * kern_scale(k);
 }
 
-/* ---- operands
- * ------------------------------------------------------------------------------------------ */
+/* ---- operands -------------------------------------------------------------------------------- */
 
 static void *must(void *p)
 {
@@ -154,8 +152,7 @@ KernTensor *kern_output(Kern *k, int rank, const int64_t *sizes, int64_t gap)
     return upload(k, make(k, DK_F32, rank, sizes, gap));
 }
 
-/* ---- weights
- * ------------------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 static float *normal_numbers(Kern *k, int64_t n, double scale)
 {
@@ -203,8 +200,7 @@ KernWeight kern_weight_scan(Kern *k, int64_t channels, int64_t n_states)
                 a);
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static double now(void)
 {
@@ -238,8 +234,7 @@ void kern_note(Kern *k, const char *format, ...)
     va_end(args);
 }
 
-/* ---- comparison
- * ---------------------------------------------------------------------------------------- */
+/* ---- comparison ------------------------------------------------------------------------------ */
 
 KernTolerance kern_tolerance(int64_t n, double sum)
 {
@@ -351,8 +346,7 @@ void kern_compare_exact(Kern *k, KernTensor *t)
     kern_compare(k, t, (KernTolerance){0, 0});
 }
 
-/* ---- one case
- * ------------------------------------------------------------------------------------------ */
+/* ---- one case -------------------------------------------------------------------------------- */
 
 static void end_tensor(Kern *k, KernTensor *t)
 {

@@ -67,8 +67,7 @@ static void bench_op(Kern *k, const KernOp *op, uint64_t seed)
            ref / got);
 }
 
-/* ---- command line
- * -------------------------------------------------------------------------------------- */
+/* ---- command line ---------------------------------------------------------------------------- */
 
 typedef struct {
     DkBackend backend;

@@ -160,8 +160,7 @@ static void attention_batch(Check *c)
     check_release(c);
 }
 
-/* ---- threads
- * ------------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 /* One result of each operation whose work is shared out, one after another in y. */
 static void run_threaded(Check *c, float *y)
