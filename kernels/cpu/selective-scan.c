@@ -46,7 +46,9 @@ typedef struct {
 
 /* A tile of one block, and the block's state. */
 typedef struct {
-    Vec delta[BLOCK][TILE], input[BLOCK][TILE], sum[BLOCK][TILE];
+    struct {
+        Vec delta[TILE], input[TILE], sum[TILE]; /* δ, δ u, d u and then y */
+    } group[BLOCK];
     Vec *state;                    /* [groups][padded states] */
     float *b, *c;                  /* [tokens][padded states] */
     const Vec *a;                  /* [groups][padded states] */
@@ -79,9 +81,9 @@ static inline void enter_group(Tile *tile, int g, int i, const float *u, const f
                                const float *d, int64_t n)
 {
     const Vec in = vec_load_first(u, n), delta = vec_softplus(vec_load_first(dt, n));
-    tile->delta[g][i] = vec_at_most(delta, HUGE_FACTOR);
-    tile->input[g][i] = delta * in;
-    tile->sum[g][i] = vec_load_first(d, n) * in;
+    tile->group[g].delta[i] = vec_at_most(delta, HUGE_FACTOR);
+    tile->group[g].input[i] = delta * in;
+    tile->group[g].sum[i] = vec_load_first(d, n) * in;
 }
 
 static void enter(const Scan *scan, Tile *tile)
@@ -123,8 +125,8 @@ static inline __attribute__((always_inline)) void recur(const Scan *scan, Tile *
     for (int i = 0; i < tile->n; i++) {
         const float *b = tile->b + i * scan->n_padded + first;
         const float *c = tile->c + i * scan->n_padded + first;
-        const Vec delta = tile->delta[g][i], input = tile->input[g][i];
-        Vec sum = tile->sum[g][i];
+        const Vec delta = tile->group[g].delta[i], input = tile->group[g].input[i];
+        Vec sum = tile->group[g].sum[i];
         if (first == 0)
             prefetch(scan, tile, g, i);
 #pragma GCC unroll 16
@@ -132,7 +134,7 @@ static inline __attribute__((always_inline)) void recur(const Scan *scan, Tile *
             s[k] = vec_fma(vec_exp2_negative(delta * a[k]), s[k], input * b[k]);
             sum = vec_fma(s[k], vec_all(c[k]), sum);
         }
-        tile->sum[g][i] = sum;
+        tile->group[g].sum[i] = sum;
     }
     for (int k = 0; k < n; k++)
         state[k] = s[k];
@@ -150,11 +152,11 @@ static void leave(const Scan *scan, const Tile *tile)
         float *y = scan->y + tile->row[i] * scan->y_stride + tile->channel;
         const float *z = scan->z.data ? at(scan->z, tile->row[i], tile->channel) : NULL;
         for (int g = 0; g < full; g++)
-            leave_group(y + g * VEC_LANES, tile->sum[g][i], z ? z + g * VEC_LANES : NULL,
+            leave_group(y + g * VEC_LANES, tile->group[g].sum[i], z ? z + g * VEC_LANES : NULL,
                         VEC_LANES);
         if (tile->n_left)
-            leave_group(y + full * VEC_LANES, tile->sum[full][i], z ? z + full * VEC_LANES : NULL,
-                        tile->n_left);
+            leave_group(y + full * VEC_LANES, tile->group[full].sum[i],
+                        z ? z + full * VEC_LANES : NULL, tile->n_left);
     }
 }
 

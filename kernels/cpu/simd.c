@@ -12,4 +12,14 @@ void DK_SIMD(fill)(DkOps *ops)
     ops->weight_conv2d = DK_SIMD(weight_conv2d);
     ops->selective_scan = DK_SIMD(selective_scan);
     ops->weight_scan = DK_SIMD(weight_scan);
+    ops->conv1d_dw = DK_SIMD(conv1d_dw);
+    ops->norm_modulate = DK_SIMD(norm_modulate);
+    ops->gate_add = DK_SIMD(gate_add);
+    ops->add_row = DK_SIMD(add_row);
+    ops->act = DK_SIMD(act);
+    ops->axpby = DK_SIMD(axpby);
+    ops->group_stats = DK_SIMD(group_stats);
+    ops->group_apply = DK_SIMD(group_apply);
+    ops->conv2d_dw = DK_SIMD(conv2d_dw);
+    ops->resize = DK_SIMD(resize);
 }

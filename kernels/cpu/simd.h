@@ -19,6 +19,16 @@ __typeof__(dk_weight_linear) DK_SIMD(weight_linear);
 __typeof__(dk_weight_conv2d) DK_SIMD(weight_conv2d);
 __typeof__(dk_selective_scan) DK_SIMD(selective_scan);
 __typeof__(dk_weight_scan) DK_SIMD(weight_scan);
+__typeof__(dk_conv1d_dw) DK_SIMD(conv1d_dw);
+__typeof__(dk_norm_modulate) DK_SIMD(norm_modulate);
+__typeof__(dk_gate_add) DK_SIMD(gate_add);
+__typeof__(dk_add_row) DK_SIMD(add_row);
+__typeof__(dk_act) DK_SIMD(act);
+__typeof__(dk_axpby) DK_SIMD(axpby);
+__typeof__(dk_group_stats) DK_SIMD(group_stats);
+__typeof__(dk_group_apply) DK_SIMD(group_apply);
+__typeof__(dk_conv2d_dw) DK_SIMD(conv2d_dw);
+__typeof__(dk_resize) DK_SIMD(resize);
 
 /* Puts all of them into the table. */
 void DK_SIMD(fill)(DkOps *ops);

@@ -1,0 +1,62 @@
+/* dk_selective_scan: with and without order and gate, y apart or in place of an input, B, C and dt
+ * as columns of one matrix.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "kern.h"
+
+#include <math.h>
+
+/* dt, B and C side by side, as a block's x_proj leaves them. */
+static KernTensor *projections(Kern *k, const int64_t *s, int64_t width)
+{
+    const KernFill kind = k->fill;
+    k->fill = KERN_NORMAL;
+    KernTensor *t = kern_input(k, 3, (int64_t[]){s[0], s[1], width}, s[4] - 1);
+    k->fill = kind;
+    return t;
+}
+
+static void check(Kern *k, const int64_t *s)
+{
+    const int64_t n = s[3], shape[] = {s[0], s[1], s[2]};
+    const bool ordered = kern_bits(k) % 2, gated = kern_bits(k) % 4 != 0;
+    const int place = (int)(kern_bits(k) % 4); /* 0: y apart; 1, 2, 3: in u, dt, z */
+    kern_note(k, " ordered=%d gated=%d place=%d", ordered, gated, place);
+    KernTensor *u = kern_input(k, 3, shape, s[4]);
+    KernTensor *dt = kern_input(k, 3, shape, s[4] - 1);
+    KernTensor *z = kern_normal(k, 3, shape, s[4]);
+    KernTensor *bc = projections(k, s, 3 + 2 * n);
+    KernTensor *d = kern_normal(k, 1, &s[2], 0);
+    KernTensor *order = kern_permutation(k, s[1]);
+    KernTensor *y = place == 1            ? u
+                    : place == 2          ? dt
+                    : place == 3 && gated ? z
+                                          : kern_output(k, 3, shape, s[4] + 1);
+    KernWeight a = kern_weight_scan(k, s[2], n);
+    KERN_SIDES(k, i)
+    {
+        const DkTensor none = {0};
+        dk_selective_scan(k->dev[i], y->on[i], u->on[i], dt->on[i], a.on[i],
+                          dk_tensor_columns(bc->on[i], 3, n),
+                          dk_tensor_columns(bc->on[i], 3 + n, n), d->on[i], gated ? z->on[i] : none,
+                          ordered ? order->on[i] : none);
+    }
+    /* S gathers δ u B; a state that decays slowly gathers L of them, and as many errors of exp */
+    const double in = kern_scale(k) * fmax(kern_scale(k), 1);
+    kern_compare(k, y, kern_tolerance(n + s[1], in * sqrt((double)n)));
+}
+
+const KernOp kern_selective_scan = {
+    .name = "selective_scan",
+    .sizes = {"B", "L", "E", "N", "gap"},
+    .shapes = {{1, 1, 1, 1, 1},
+               {1, 16, 16, 16, 1},
+               {2, 17, 33, 16, 2},
+               {1, 33, 128, 16, 1},
+               {3, 5, 7, 3, 3},
+               {1, 40, 130, 64, 2},
+               {2, 31, 65, 17, 1}},
+    .limits = {3, 70, 300, 64, 4},
+    .model = {1, 366, 3072, 16, 1},
+    .check = check,
+};
