@@ -144,6 +144,39 @@ typedef struct {
     GError **error;
 } Load;
 
+/* A 3 x 3 kernel over pixels that are repeated 2 x 2 reads only 2 x 2 different ones: which,
+ * depends on whether the output's row (down) and column (right) is odd. Kernel rows or columns
+ * first..last fall together on the t-th of them. */
+static float *fold_kernel(const float *w, gint64 n, int down, int right)
+{
+    static const struct {
+        int first, last;
+    } taps[2][2] = {{{0, 0}, {1, 2}}, {{0, 1}, {2, 2}}};
+    float *folded = g_try_new(float, n * 4);
+
+    for (gint64 i = 0; folded && i < n; i++, w += 9)
+        for (int t = 0; t < 4; t++) {
+            double sum = 0;
+            for (int u = taps[down][t / 2].first; u <= taps[down][t / 2].last; u++)
+                for (int v = taps[right][t % 2].first; v <= taps[right][t % 2].last; v++)
+                    sum += w[3 * u + v];
+            folded[4 * i + t] = (float)sum;
+        }
+    return folded;
+}
+
+static gboolean put_up(Load *load, const DimLayer *layer, DimLayerData *to, const float *values)
+{
+    for (int i = 0; i < 4; i++) {
+        g_autofree float *folded =
+            fold_kernel(values, (gint64)layer->out * layer->in, i / 2, i % 2);
+        if (!folded ||
+            !(to[i].weight = dk_weight_conv2d(load->dk, folded, layer->out, layer->in, 2, 2)))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean put_values(Load *load, const DimNeed *need, const float *values)
 {
     const DimLayer *layer = &need->layer;
@@ -153,6 +186,8 @@ static gboolean put_values(Load *load, const DimNeed *need, const float *values)
         to->bias = dim_vectors_put(&load->chain->vectors, load->dk, values, layer->out);
     else if (layer->kernel == 0)
         to->gain = dim_vectors_put(&load->chain->vectors, load->dk, values, layer->out);
+    else if (load->chain->steps[need->at_step].kind == DIM_STEP_UP)
+        return put_up(load, layer, to, values);
     else if (layer->kernel == 1)
         to->weight = dk_weight_linear(load->dk, values, layer->out, layer->in);
     else

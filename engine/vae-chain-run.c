@@ -343,24 +343,39 @@ static gboolean run_block(Run *r)
     return TRUE;
 }
 
-/* Bands of source rows: rows from..to-1 become 2 from..2 to-1, which read one enlarged row more on
- * either side. */
+/* The pixels in row `row` of a picture whose columns are even (0) or odd (1). */
+static DkTensor every_other(DkTensor x, int row, int odd)
+{
+    const int64_t c = x.sizes[3];
+    const DkTensor pairs =
+        dk_tensor_reshape(rows(x, row, row + 1), 3, (int64_t[]){1, width(x) / 2, 2 * c});
+
+    return dk_tensor_columns(pairs, odd * c, c);
+}
+
+/* The kernel folded into four of 2 x 2 (2.25 times less work), one for each place that a pixel of
+ * the result can have over its source; their results, each of the source's size, are put side by
+ * side. */
 static gboolean run_up(Run *r)
 {
-    const int h = height(r->x), w = width(r->x);
-    const DkTensor y = opposite(r, 2 * h, 2 * w, step(r)->out);
+    const int h = height(r->x), w = width(r->x), c = step(r)->out;
+    const DkTensor y = opposite(r, 2 * h, 2 * w, c), bias = layers(r)->bias;
 
     clear_stats(r);
     FOR_BANDS(b, r, h)
     {
-        const DkTensor part = rows(y, 2 * b.from, 2 * b.to);
-        const int n = 2 * (b.below - b.above);
-        const DkTensor t = in_band(r, n, 2 * w, step(r)->in);
-        dk_resize(r->dk, t, rows(r->x, b.above, b.below), DK_RESIZE_NEAREST);
-        conv3(r, part, rows(t, b.above < b.from, n - (b.below > b.to)), layers(r), b.pad,
-              DK_ACT_NONE, FALSE);
-        sum_stats(r, part);
-        if (!band_done(r, conv_flop(part, step(r)->in)))
+        const DkTensor t = in_band(r, b.to - b.from, w, c);
+        for (int i = 0; i < 4; i++) {
+            const int down = i / 2, right = i % 2;
+            const DkTensor source = rows(r->x, down ? b.from : b.above, down ? b.below : b.to);
+            const DkPad pad = {down ? 0 : b.pad.top, down ? b.pad.bottom : 0, !right, right};
+            dk_conv2d(r->dk, t, source, layers(r)[i].weight, bias, 1, pad, DK_ACT_NONE, FALSE);
+            for (int row = b.from; row < b.to; row++)
+                dk_axpby(r->dk, every_other(y, 2 * row + down, right), 1,
+                         tokens(rows(t, row - b.from, row - b.from + 1)), 0);
+        }
+        sum_stats(r, rows(y, 2 * b.from, 2 * b.to));
+        if (!band_done(r, 4 * conv_flop(t, step(r)->in)))
             return FALSE;
     }
     turn(r, y);

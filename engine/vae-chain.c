@@ -146,7 +146,7 @@ static double band_numbers(const DimStep *step, int width, int *halo)
 {
     const double row = width;
 
-    *halo = step->kind == DIM_STEP_ATTENTION ? 0 : 2;
+    *halo = step->kind == DIM_STEP_ATTENTION || step->kind == DIM_STEP_UP ? 0 : 2;
     switch (step->kind) {
     case DIM_STEP_NORM_CONV:
         return row * step->in;
@@ -155,8 +155,8 @@ static double band_numbers(const DimStep *step, int width, int *halo)
         return row * MAX(step->in, step->out);
     case DIM_STEP_ATTENTION: /* norm and output, query */
         return 3 * row * step->in;
-    case DIM_STEP_UP:
-        return 4 * row * step->in;
+    case DIM_STEP_UP: /* every fourth pixel of the result */
+        return row * step->out;
     default:
         return 0;
     }

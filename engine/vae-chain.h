@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * Activations are [1, H, W, C], one picture at a time. Every step sweeps over bands of rows; whole activations are held, what
- * lies between two convolutions of a step only for one band (norm and SiLU are applied while reading, the upsampled picture is
- * never stored). Statistics of a norm are summed row by row while its input is written, so the result does not depend on the
+ * lies between two convolutions of a step only for one band (norm and SiLU are applied while reading; the upsampled picture
+ * is never made, see DIM_STEP_UP in vae-chain-run.c). Statistics of a norm are summed row by row while its input is written, so the result does not depend on the
  * height of a band. */
 #ifndef DIM_VAE_CHAIN_H
 #define DIM_VAE_CHAIN_H
@@ -64,6 +64,7 @@ typedef struct {
     gboolean is_matrix; /* of a 1 x 1 kernel whose two last sides may be left out */
 } DimLayer;
 
+/* One for each layer of a step; UP's weight is four, of which the bias is with the first. */
 typedef struct {
     DkWeight *weight;
     DkTensor gain, bias; /* gain: a norm's */
