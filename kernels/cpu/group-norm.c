@@ -28,7 +28,7 @@ static void merge(Moments *into, Moments m)
 /* ---- statistics
  * ----------------------------------------------------------------------------------- */
 
-enum { HALF = VEC_LANES / 2, CHUNK = 4 * HALF };
+enum { HALF = VEC_LANES / 2, CHUNK = 512 };
 
 typedef struct {
     DkTensor x;
@@ -36,30 +36,52 @@ typedef struct {
     Moments *rows;           /* [image rows][groups] */
 } Stats;
 
-/* Moments of channels c..c+n-1, n <= CHUNK, each over the pixels of image row `row`. */
-static void channel_moments(const Stats *stats, int64_t row, int64_t c, int64_t n, Moments *m)
+/* Sums of a chunk of channels over the pixels of one image row. */
+typedef struct {
+    VecDouble origin[CHUNK / HALF], sum[CHUNK / HALF], squares[CHUNK / HALF];
+} Sums;
+
+/* One pixel's n channels, or as much of them as fills vectors, which is returned. */
+static int64_t add_pixel(Sums *sums, const float *x, int64_t n)
 {
-    const int64_t n_pixels = stats->x.sizes[2], stride = stats->x.row_stride;
-    const float *x = dk_row(stats->x, row * n_pixels) + c;
-    float start[CHUNK] = {0}, pixel[CHUNK] = {0};
-    memcpy(start, x, (size_t)n * sizeof *x);
-    VecDouble origin[4], sum[4] = {{0}}, squares[4] = {{0}};
-    for (int v = 0; v < 4; v++)
-        origin[v] = vec_double_load(start + v * HALF);
-    for (int64_t i = 0; i < n_pixels; i++, x += stride) {
-        const float *in = x;
-        if (n < CHUNK)
-            in = memcpy(pixel, x, (size_t)n * sizeof *x);
-        for (int v = 0; v < 4; v++) {
-            const VecDouble d = vec_double_load(in + v * HALF) - origin[v];
-            sum[v] += d;
-            squares[v] += d * d;
-        }
+    int64_t k = 0;
+    for (; k + HALF <= n; k += HALF) {
+        const VecDouble d = vec_double_load(x + k) - sums->origin[k / HALF];
+        sums->sum[k / HALF] += d;
+        sums->squares[k / HALF] += d * d;
     }
+    return k;
+}
+
+static void add_pixels(Sums *sums, const float *x, int64_t stride, int64_t n_pixels, int64_t n)
+{
+    float tail[HALF] = {0};
+    for (int64_t k = 0; k < n; k++)
+        sums->origin[k / HALF][k % HALF] = x[k];
+    for (int64_t i = 0; i < n_pixels; i++, x += stride) {
+        const int64_t k = add_pixel(sums, x, n);
+        if (k == n)
+            continue;
+        memcpy(tail, x + k, (size_t)(n - k) * sizeof *x);
+        const VecDouble d = vec_double_load(tail) - sums->origin[k / HALF];
+        sums->sum[k / HALF] += d;
+        sums->squares[k / HALF] += d * d;
+    }
+}
+
+/* Channels c..c+n-1, n <= CHUNK, of image row `row` into the row's groups. */
+static void add_channels(const Stats *stats, int64_t row, int64_t c, int64_t n, Moments *groups)
+{
+    const int64_t n_pixels = stats->x.sizes[2];
     const double count = (double)n_pixels;
+    Sums sums;
+    memset(&sums, 0, sizeof sums);
+    add_pixels(&sums, dk_row(stats->x, row * n_pixels) + c, stats->x.row_stride, n_pixels, n);
     for (int64_t k = 0; k < n; k++) {
-        const double s = sum[k / HALF][k % HALF];
-        m[k] = (Moments){count, start[k] + s / count, squares[k / HALF][k % HALF] - s * s / count};
+        const int64_t v = k / HALF, lane = k % HALF;
+        const double sum = sums.sum[v][lane], squares = sums.squares[v][lane];
+        merge(&groups[(c + k) / stats->width],
+              (Moments){count, sums.origin[v][lane] + sum / count, squares - sum * sum / count});
     }
 }
 
@@ -70,13 +92,8 @@ static void stats_part(const void *op, int64_t first, int64_t last, int thread)
     for (int64_t row = first; row < last; row++) {
         Moments *groups = stats->rows + row * stats->n_groups;
         memset(groups, 0, (size_t)stats->n_groups * sizeof *groups);
-        for (int64_t c = 0; c < n_channels; c += CHUNK) {
-            Moments m[CHUNK];
-            const int64_t n = n_channels - c < CHUNK ? n_channels - c : CHUNK;
-            channel_moments(stats, row, c, n, m);
-            for (int64_t k = 0; k < n; k++)
-                merge(&groups[(c + k) / stats->width], m[k]);
-        }
+        for (int64_t c = 0; c < n_channels; c += CHUNK)
+            add_channels(stats, row, c, n_channels - c < CHUNK ? n_channels - c : CHUNK, groups);
     }
 }
 

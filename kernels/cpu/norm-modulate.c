@@ -50,19 +50,14 @@ static double squares_about(const float *x, int64_t n, double mean)
     return vec_double_sum(a + b) + rest;
 }
 
-/* (x - mean) · factor, rounded to float once. */
+/* (x - mean) · factor of n lanes, rounded to float once. */
 static inline Vec normal(const float *x, double mean, double factor, int64_t n)
 {
-    const Vec in = vec_load_first(x, n);
-    VecHalf half[2];
-    memcpy(half, &in, sizeof in);
-    for (int i = 0; i < 2; i++) {
-        const VecDouble d = __builtin_convertvector(half[i], VecDouble);
-        half[i] = __builtin_convertvector((d - mean) * factor, VecHalf);
-    }
-    Vec out;
-    memcpy(&out, half, sizeof out);
-    return out;
+    float lanes[VEC_LANES] = {0};
+    if (n < VEC_LANES)
+        x = memcpy(lanes, x, (size_t)n * sizeof *x);
+    return vec_round((vec_double_load(x) - mean) * factor,
+                     (vec_double_load(x + HALF) - mean) * factor);
 }
 
 static inline void modulate(float *y, Vec x, const float *w, const float *scale, const float *shift,

@@ -23,14 +23,11 @@ enum { VEC_LANES = 4 };
 
 typedef float Vec __attribute__((vector_size(4 * VEC_LANES)));
 typedef int32_t VecInt __attribute__((vector_size(4 * VEC_LANES)));
-/* Half as many lanes: what fits one register as doubles. */
-typedef float VecHalf __attribute__((vector_size(2 * VEC_LANES)));
+/* Half as many lanes. */
 typedef double VecDouble __attribute__((vector_size(4 * VEC_LANES)));
 
 /* The same, anywhere in memory. */
 typedef float VecAt __attribute__((vector_size(4 * VEC_LANES), aligned(4), may_alias));
-typedef float VecHalfAt __attribute__((vector_size(2 * VEC_LANES), aligned(4), may_alias));
-typedef double VecDoubleAt __attribute__((vector_size(4 * VEC_LANES), aligned(8), may_alias));
 
 static inline Vec vec_load(const float *p)
 {
@@ -71,14 +68,28 @@ static inline Vec vec_all(float x)
     return x - (Vec){0};
 }
 
-static inline VecDouble vec_double_all(double x)
-{
-    return x - (VecDouble){0};
-}
-
+/* Half a vector of floats in memory as doubles, and two of such rounded and side by side. */
 static inline VecDouble vec_double_load(const float *p)
 {
-    return __builtin_convertvector(*(const VecHalfAt *)p, VecDouble);
+#if defined(__AVX512F__)
+    return (VecDouble)_mm512_cvtps_pd(_mm256_loadu_ps(p));
+#elif defined(__AVX2__) && defined(__FMA__)
+    return (VecDouble)_mm256_cvtps_pd(_mm_loadu_ps(p));
+#else
+    return (VecDouble){p[0], p[1]};
+#endif
+}
+
+static inline Vec vec_round(VecDouble low, VecDouble high)
+{
+#if defined(__AVX512F__)
+    const __m512 wide = _mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)low));
+    return (Vec)_mm512_insertf32x8(wide, _mm512_cvtpd_ps((__m512d)high), 1);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return (Vec)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)high), _mm256_cvtpd_ps((__m256d)low));
+#else
+    return (Vec){(float)low[0], (float)low[1], (float)high[0], (float)high[1]};
+#endif
 }
 
 /* a·b + c, rounded once where the instruction set has it. */
