@@ -3,8 +3,6 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "model.h"
 
-#include <string.h>
-
 #include "error.h"
 #include "task.h"
 
@@ -43,35 +41,16 @@ static gboolean load_net(DimModel *model, double share, DimTask *task, GError **
     return model->net != NULL;
 }
 
-/* Opens what is asked for of the encoder's and the decoder's files, one that serves both only once.
- */
-static gboolean open_autoencoder(const DimModelSpec *spec, DimParts parts,
-                                 DimAutoencoderFiles *files, GError **error)
-{
-    const char *encoder = parts & DIM_PARTS_ENCODER ? spec->encoder_weights : NULL;
-    const char *decoder = parts & DIM_PARTS_DECODER ? spec->decoder_weights : NULL;
-
-    if (encoder && !(files->encoder = dim_model_spec_open_weights(spec, encoder, error)))
-        return FALSE;
-    if (encoder && decoder && !strcmp(encoder, decoder))
-        files->decoder = files->encoder;
-    else if (decoder && !(files->decoder = dim_model_spec_open_weights(spec, decoder, error)))
-        return FALSE;
-    return TRUE;
-}
-
 static gboolean load_autoencoder(DimModel *model, DimTask *task, GError **error)
 {
     const DimModelSpec *spec = model->spec;
     const DimParts parts = model->parts & (DIM_PARTS_ENCODER | DIM_PARTS_DECODER);
     DimAutoencoderFiles files = {0};
 
-    if (open_autoencoder(spec, parts, &files, error))
+    if (dim_model_spec_open_autoencoder(spec, parts, &files, error))
         model->ae = spec->autoencoder->load(model->dk, spec->autoencoder_config, spec->scale_factor,
                                             &files, parts, task, error);
-    if (files.decoder != files.encoder)
-        dim_weights_close(&files.decoder);
-    dim_weights_close(&files.encoder);
+    dim_autoencoder_files_close(&files);
     return model->ae != NULL;
 }
 

@@ -5,7 +5,9 @@
 
 #include <math.h>
 
+#include "error.h"
 #include "task.h"
+#include "weights.h"
 
 /* ---- names and shapes
  * ------------------------------------------------------------------------------------ */
@@ -163,9 +165,9 @@ gint64 dim_mamba_table_side(const DimMambaConfig *config, const DimWeights *weig
     if (side > 0 && side * side == patches)
         return side;
     g_autofree char *found = t ? dim_shape_text(t->rank, t->sizes) : NULL;
-    g_set_error(error, DIM_ERROR, DIM_ERROR_FORMAT,
-                "tensor \"%s\" %s%s; expected [1, %d + side x side, %d]", name,
-                t ? "has shape " : "is missing", t ? found : "", DIM_EXTRA_TOKENS, config->width);
+    dim_fail(error, DIM_ERROR_FORMAT, weights->origin,
+             "tensor \"%s\" %s%s; expected [1, %d + side x side, %d]", name,
+             t ? "has shape " : "is missing", t ? found : "", DIM_EXTRA_TOKENS, config->width);
     return 0;
 }
 
@@ -215,11 +217,8 @@ static gboolean put_vector(Load *load, const DimMambaEntry *e, float *values, GE
         for (gint64 i = 2 * e->sizes[1]; i < count; i++)
             values[i] += 1;
     if (e->use == DIM_AS_TOKENS_TURNED) {
-        if (!(turned = g_try_new(float, count))) {
-            g_set_error(error, DIM_ERROR, DIM_ERROR_NO_MEMORY, "no memory for tensor \"%s\"",
-                        e->name);
-            return FALSE;
-        }
+        if (!(turned = g_try_new(float, count)))
+            return dim_fail_memory(error, e->name, (guint64)count * sizeof *turned);
         turn_tokens(turned, values, e->sizes[1], e->sizes[2]);
         values = turned;
     }
@@ -271,9 +270,7 @@ static gboolean put_weight(Load *load, const DimMambaEntry *e, float *values, GE
         *to = dk_weight_linear(load->dk, values, n, count / n);
         stands = *to != NULL;
     }
-    if (!stands)
-        g_set_error(error, DIM_ERROR, DIM_ERROR_NO_MEMORY, "no memory for tensor \"%s\"", e->name);
-    return stands;
+    return stands || dim_fail_memory(error, e->name, (guint64)count * sizeof *values);
 }
 
 static gboolean load_entry(const DimMambaEntry *e, void *data, GError **error)
