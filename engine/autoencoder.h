@@ -30,6 +30,8 @@ typedef struct DimAutoencoderClass {
     /* Which parts (DIM_PARTS_ENCODER | DIM_PARTS_DECODER) the files hold; 0 and an error when neither, a part is incomplete, layouts are mixed
      * or a shape does not fit. *parameters counts the numbers of what is there. Headers only. */
     int (*check)(const void *config, const DimAutoencoderFiles *files, gint64 *parameters, GError **error);
+    /* NULL, or: looks at the values that must be more than finite. */
+    gboolean (*check_values)(const void *config, const DimAutoencoderFiles *files, GError **error);
     DimAutoencoder *(*load)(DkDevice *dk, const void *config, double scale_factor, const DimAutoencoderFiles *files, DimParts parts,
                             DimTask *task, GError **error);
     void (*free)(DkDevice *dk, DimAutoencoder *autoencoder);

@@ -150,6 +150,20 @@ DimModelInfo *dim_model_info_read(const char *folder, GError **error)
     return info;
 }
 
+static gboolean check_autoencoder_values(const DimModelSpec *spec, GError **error)
+{
+    DimAutoencoderFiles files;
+
+    if (!spec->autoencoder || !spec->autoencoder->check_values)
+        return TRUE;
+    if (!dim_model_spec_open_autoencoder(spec, DIM_PARTS_ENCODER | DIM_PARTS_DECODER, &files,
+                                         error))
+        return FALSE;
+    const gboolean good = spec->autoencoder->check_values(spec->autoencoder_config, &files, error);
+    dim_autoencoder_files_close(&files);
+    return good;
+}
+
 gboolean dim_model_check(const char *folder, DimTask *task, GError **error)
 {
     DimModelSpec *spec = dim_model_spec_read(folder, error);
@@ -166,6 +180,7 @@ gboolean dim_model_check(const char *folder, DimTask *task, GError **error)
         good = weights && dim_weights_check(weights, task, error);
         dim_weights_close(&weights);
     }
+    good = good && check_autoencoder_values(spec, error);
     dim_model_info_free(&info);
     return good;
 }

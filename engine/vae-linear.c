@@ -11,9 +11,11 @@
 #include <string.h>
 
 #include "autoencoder.h"
+#include "error.h"
 #include "json.h"
 #include "model.h"
 #include "weights-upload.h"
+#include "weights.h"
 
 typedef struct {
     int block;    /* f */
@@ -89,19 +91,34 @@ static int linear_check(const void *config, const DimAutoencoderFiles *files, gi
     return DIM_PARTS_ENCODER | DIM_PARTS_DECODER;
 }
 
-/* gain[k] = scale[k] / s must be a number to multiply and to divide by. */
-static gboolean fold_scale(float *scale, const LinearConfig *c, double scale_factor, GError **error)
+/* The tensor "scale" divided by the scale factor: numbers to multiply and to divide by. g_free. */
+static float *read_gains(DimWeights *file, const DimTensor *scale, double scale_factor,
+                         GError **error)
 {
-    for (int k = 0; k < c->channels; k++) {
-        const float gain = (float)(scale[k] / scale_factor);
-        if (!(gain > 0) || !isfinite(gain) || !isfinite(1 / gain)) {
-            g_set_error(error, DIM_ERROR, DIM_ERROR_FORMAT,
-                        "tensor \"scale\" holds %g at %d; expected positive numbers", scale[k], k);
-            return FALSE;
-        }
-        scale[k] = gain;
+    float *gains = dim_weights_values(file, scale, error);
+
+    for (gint64 k = 0; gains && k < scale->count; k++) {
+        const float value = gains[k];
+        gains[k] = (float)(value / scale_factor);
+        if (gains[k] > 0 && isfinite(gains[k]) && isfinite(1 / gains[k]))
+            continue;
+        dim_fail(error, DIM_ERROR_FORMAT, file->origin,
+                 "tensor \"scale\" holds %g; expected positive numbers that can be divided by",
+                 (double)value);
+        g_clear_pointer(&gains, g_free);
     }
-    return TRUE;
+    return gains;
+}
+
+static gboolean linear_check_values(const void *config, const DimAutoencoderFiles *files,
+                                    GError **error)
+{
+    const DimTensor *tensors[3];
+
+    if (!find_tensors(config, file_of(files), tensors, error))
+        return FALSE;
+    g_autofree float *gains = read_gains(file_of(files), tensors[2], 1, error);
+    return gains != NULL;
 }
 
 static gboolean load_decode(DkDevice *dk, Linear *ae, const float *mean, const float *basis,
@@ -170,21 +187,20 @@ static DimAutoencoder *linear_load(DkDevice *dk, const void *config, double scal
         return NULL;
     g_autofree float *mean = dim_weights_values(file, tensors[0], error);
     g_autofree float *basis = mean ? dim_weights_values(file, tensors[1], error) : NULL;
-    g_autofree float *scale = basis ? dim_weights_values(file, tensors[2], error) : NULL;
-    if (!scale || !fold_scale(scale, c, scale_factor, error))
+    g_autofree float *gain = basis ? read_gains(file, tensors[2], scale_factor, error) : NULL;
+    if (!gain)
         return NULL;
 
     Linear *ae = g_new0(Linear, 1);
     ae->config = *c;
     dim_vectors_room(&ae->vectors, block_numbers(c));
     dim_vectors_room(&ae->vectors, c->channels);
-    if (!dim_vectors_begin(&ae->vectors, dk, error))
-        goto failed;
-    if ((!(parts & DIM_PARTS_DECODER) || load_decode(dk, ae, mean, basis, scale)) &&
-        (!(parts & DIM_PARTS_ENCODER) || load_encode(dk, ae, mean, basis, scale)))
+    const gboolean begun = dim_vectors_begin(&ae->vectors, dk, error);
+    if (begun && (!(parts & DIM_PARTS_DECODER) || load_decode(dk, ae, mean, basis, gain)) &&
+        (!(parts & DIM_PARTS_ENCODER) || load_encode(dk, ae, mean, basis, gain)))
         return (DimAutoencoder *)ae;
-    g_set_error(error, DIM_ERROR, DIM_ERROR_NO_MEMORY, "no memory for the matrix \"basis\"");
-failed:
+    if (begun)
+        dim_fail_memory(error, file->origin, tensors[1]->count * sizeof(float));
     linear_free(dk, (DimAutoencoder *)ae);
     return NULL;
 }
@@ -279,6 +295,7 @@ const DimAutoencoderClass dim_vae_linear = {
     .parse = linear_parse,
     .facts = linear_facts,
     .check = linear_check,
+    .check_values = linear_check_values,
     .load = linear_load,
     .free = linear_free,
     .decode = linear_decode,

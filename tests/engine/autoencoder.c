@@ -545,6 +545,33 @@ static void test_linear_inverse(void)
     unload(&l);
 }
 
+/* A scale that is not positive is looked at like a NaN: only where values are read. */
+static void test_linear_scale(void)
+{
+    g_autofree void *config =
+        parse(&dim_vae_linear, "{\"block\": 1, \"latent_channels\": 2}", NULL);
+    const struct {
+        double first, second;
+        gboolean good;
+    } cases[] = {{1, 0.5, TRUE}, {1, 0, FALSE}, {1, -2, FALSE}, {1e-44, 1, FALSE}};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        Model m;
+        model_begin(&m, 1);
+        add_tensor(&m, "mean", 1, (gint64[]){3}, 1, 0);
+        add_tensor(&m, "basis", 2, (gint64[]){3, 2}, 1, 0);
+        add_tensor(&m, "scale", 1, (gint64[]){2}, 0, cases[i].first);
+        g_array_index(m.arrays, DimArray, 2).data[1] = (float)cases[i].second;
+        DimWeights *weights = model_end(&m);
+        const DimAutoencoderFiles files = {weights, weights};
+        assert_check(&dim_vae_linear, config, &files, DIM_PARTS_ENCODER | DIM_PARTS_DECODER, NULL);
+        g_assert_true(dim_vae_linear.check_values(config, &files, &error) == cases[i].good);
+        g_assert_true(cases[i].good || strstr(error->message, "scale"));
+        dim_weights_close(&weights);
+    }
+}
+
 /* Cancels as soon as some of the work is done. */
 static void *cancel_later(void *data)
 {
@@ -627,6 +654,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/autoencoder/configs", test_configs);
     g_test_add_func("/autoencoder/linear/inverse", test_linear_inverse);
+    g_test_add_func("/autoencoder/linear/scale", test_linear_scale);
     g_test_add_func("/autoencoder/kl/tiles", test_kl_tiles);
     g_test_add_func("/autoencoder/kl/layouts", test_kl_layouts);
     g_test_add_func("/autoencoder/kl/files", test_kl_files);
