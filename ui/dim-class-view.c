@@ -245,7 +245,6 @@ new_tree (DimClassView *view)
   gtk_tree_view_insert_column_with_attributes (GTK_TREE_VIEW (tree), -1, _ ("Class"), cell, "text",
                                                COLUMN_NAME, NULL);
   g_object_set (cell, "ellipsize", PANGO_ELLIPSIZE_END, NULL);
-  gtk_tree_view_set_fixed_height_mode (GTK_TREE_VIEW (tree), FALSE);
   gtk_tree_selection_set_mode (gtk_tree_view_get_selection (GTK_TREE_VIEW (tree)),
                                GTK_SELECTION_BROWSE);
   return tree;
@@ -274,6 +273,8 @@ dim_class_view_init (DimClassView *view)
   gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (view->scroll), GTK_POLICY_NEVER,
                                   GTK_POLICY_AUTOMATIC);
   gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (view->scroll), 96);
+  gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (view->scroll), 190);
+  gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (view->scroll), TRUE);
   gtk_container_add (GTK_CONTAINER (view->scroll), view->tree);
   gtk_container_add (GTK_CONTAINER (overlay), view->scroll);
 

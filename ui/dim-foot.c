@@ -91,8 +91,7 @@ add_message (DimFoot *foot)
   atk_object_set_role (gtk_widget_get_accessible (foot->message), ATK_ROLE_NOTIFICATION);
   gtk_widget_set_name (dismiss, "message-dismiss");
   gtk_widget_set_tooltip_text (dismiss, _ ("Take the message away"));
-  gtk_widget_set_valign (dismiss, GTK_ALIGN_START);
-  gtk_widget_set_valign (image, GTK_ALIGN_START);
+  gtk_widget_set_valign (dismiss, GTK_ALIGN_CENTER);
   gtk_button_set_relief (GTK_BUTTON (dismiss), GTK_RELIEF_NONE);
   atk_object_set_name (gtk_widget_get_accessible (dismiss), _ ("Take the message away"));
   g_signal_connect_swapped (dismiss, "clicked", G_CALLBACK (on_dismiss), foot);

@@ -71,8 +71,6 @@ dim_models_find (DimModels *models, const char *name, GError **error)
 {
   g_autofree char *folder = NULL;
 
-  if (! *name)
-    return models->infos->len > 0 ? 0 : -1;
   folder = dim_model_find (name, error);
   return folder ? add_folder (models, folder, error) : -1;
 }

@@ -10,7 +10,7 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  GPtrArray *infos;    /* DimModelInfo *, the default model first */
+  GPtrArray *infos;    /* DimModelInfo *, those that are good, the default model first */
   GPtrArray *failures; /* char *, a sentence for each folder that is no good */
 } DimModels;
 
@@ -19,7 +19,7 @@ DimModels *dim_models_new  (void);
 void       dim_models_free (DimModels *models);
 
 /* The model that `name` means ("": the default one), a folder outside of the installed ones being added to the list.
- * -1 and an error when there is none; without an error when none is installed and `name` is "". */
+ * -1 and an error when there is none, or it is no good. */
 int dim_models_find (DimModels *models, const char *name, GError **error);
 
 const DimModelInfo *dim_models_get (const DimModels *models, int index); /* NULL for -1 */

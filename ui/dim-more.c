@@ -10,6 +10,9 @@
 #include "ui/dim-panel.h"
 #include "ui/dim-spin.h"
 
+#define ROWS_SEEN_LEAST 80 /* pixels */
+#define TITLE_BAR 40
+
 enum
 {
   SIGNAL_CHANGED,
@@ -19,7 +22,7 @@ enum
 struct _DimMore
 {
   GtkExpander parent;
-  GtkWidget  *grid;
+  GtkWidget  *scroll, *grid;
   DimSpin    *steps, *guidance, *threads;
   GtkWidget  *sampler, *precision, *device;
   gboolean    showing; /* values come from the recipe, not from a person */
@@ -82,23 +85,45 @@ add_combo (DimMore *more, int row, const char *title, const char *name, const ch
   return combo;
 }
 
+/* All of it is seen where the screen has room for that and for the rest of the window, which the class list makes small
+ * first; else it scrolls. */
+static void
+on_expanded (DimMore *more)
+{
+  GdkWindow   *window = gtk_widget_get_window (GTK_WIDGET (more));
+  GtkWidget   *top = gtk_widget_get_toplevel (GTK_WIDGET (more));
+  GdkRectangle screen;
+  int          rest, wanted, room;
+
+  if (! window || ! gtk_expander_get_expanded (GTK_EXPANDER (more)))
+    return;
+  gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (more->scroll), ROWS_SEEN_LEAST);
+  gtk_widget_get_preferred_height (top, &rest, NULL);
+  gtk_widget_get_preferred_height (more->grid, NULL, &wanted);
+  gdk_monitor_get_workarea (
+      gdk_display_get_monitor_at_window (gdk_window_get_display (window), window), &screen);
+  room = screen.height - TITLE_BAR - rest + ROWS_SEEN_LEAST;
+  gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (more->scroll),
+                                              CLAMP (room, ROWS_SEEN_LEAST, wanted));
+}
+
 static void
 dim_more_init (DimMore *more)
 {
-  GtkWidget *label = gtk_label_new_with_mnemonic (_ ("More: _quality, device, threads"));
-
   gtk_widget_set_name (GTK_WIDGET (more), "more");
-  gtk_expander_set_label_widget (GTK_EXPANDER (more), label);
-  gtk_expander_set_resize_toplevel (GTK_EXPANDER (more), TRUE);
   gtk_expander_set_spacing (GTK_EXPANDER (more), 6);
-  gtk_label_set_mnemonic_widget (GTK_LABEL (label), GTK_WIDGET (more));
   atk_object_set_name (gtk_widget_get_accessible (GTK_WIDGET (more)),
                        _ ("More: quality, device, threads"));
 
   more->grid = gtk_grid_new ();
   gtk_grid_set_row_spacing (GTK_GRID (more->grid), 6);
   gtk_grid_set_column_spacing (GTK_GRID (more->grid), 6);
-  gtk_container_add (GTK_CONTAINER (more), more->grid);
+  more->scroll = gtk_scrolled_window_new (NULL, NULL);
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (more->scroll), GTK_POLICY_NEVER,
+                                  GTK_POLICY_AUTOMATIC);
+  gtk_container_add (GTK_CONTAINER (more->scroll), more->grid);
+  gtk_container_add (GTK_CONTAINER (more), more->scroll);
+  g_signal_connect (more, "notify::expanded", G_CALLBACK (on_expanded), NULL);
 
   more->steps
       = add_spin (more, 0, _ ("Num_ber of steps:"), dim_spin_new (0, 1, DIM_PANEL_STEPS_MAX, 1, 0),
@@ -121,7 +146,8 @@ dim_more_init (DimMore *more)
 DimMore *
 dim_more_new (GtkSizeGroup *labels)
 {
-  DimMore *more = g_object_new (DIM_TYPE_MORE, "use-underline", TRUE, NULL);
+  DimMore *more = g_object_new (DIM_TYPE_MORE, "label", _ ("More: _quality, device, threads"),
+                                "use-underline", TRUE, NULL);
 
   for (int row = 0; row < 6; row++)
     gtk_size_group_add_widget (labels,

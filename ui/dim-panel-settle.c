@@ -66,6 +66,25 @@ settle_preset (DimPanel *panel, GString *notice)
   dim_recipe_clear (&preset);
 }
 
+/* The model that is named is gone or no good: the default one stands in, or the first good one. */
+static void
+fall_back (DimPanel *panel, const GError *error, GString *notice)
+{
+  g_autofree char    *why = dim_text_clean (error->message);
+  const DimModelInfo *info;
+
+  panel->model = dim_models_find (panel->models, "", NULL);
+  dim_panel_put_text (panel, PROP_MODEL, "");
+  if (panel->model < 0 && panel->models->infos->len > 0)
+    {
+      panel->model = 0;
+      dim_panel_put_text (panel, PROP_MODEL, dim_models_name (panel->models, 0));
+    }
+  info = dim_panel_model (panel);
+  if (info)
+    add_notice (notice, g_strdup_printf (_ ("%s; “%s” is taken instead."), why, info->name));
+}
+
 /* The classes and the defaults of the model that the settings name. */
 static void
 settle_model (DimPanel *panel, GString *notice)
@@ -78,15 +97,7 @@ settle_model (DimPanel *panel, GString *notice)
     return;
   panel->model = dim_models_find (panel->models, panel->recipe.model, &error);
   if (error)
-    {
-      g_autofree char *why = dim_text_clean (error->message);
-
-      panel->model = dim_models_find (panel->models, "", NULL);
-      dim_panel_put_text (panel, PROP_MODEL, "");
-      info = dim_panel_model (panel);
-      add_notice (notice, info ? g_strdup_printf (_ ("%s. “%s” stands in."), why, info->name)
-                               : g_strdup (why));
-    }
+    fall_back (panel, error, notice);
   g_free (panel->model_name);
   panel->model_name = g_strdup (panel->recipe.model);
   info = dim_panel_model (panel);
@@ -116,7 +127,7 @@ settle_class (DimPanel *panel, GString *notice)
       g_autofree char *first
           = info->n_classes > 0 ? dim_text_clean (info->classes[0]) : g_strdup (_ ("none"));
 
-      add_notice (notice, g_strdup_printf (_ ("“%s” has no class “%s”. “%s” stands in."),
+      add_notice (notice, g_strdup_printf (_ ("“%s” has no class “%s”; “%s” is taken instead."),
                                            info->name, clean, first));
       dim_panel_put_text (panel, PROP_CLASS, "");
       label = info->n_classes > 0 ? 0 : -1;
@@ -132,7 +143,7 @@ settle_options (DimPanel *panel, GString *notice)
 
   if (! dim_recipe_options (&panel->recipe, &options, &error))
     {
-      add_notice (notice, g_strdup_printf (_ ("%s. No options are set."), error->message));
+      add_notice (notice, g_strdup_printf (_ ("%s; the options are left out."), error->message));
       dim_panel_put_text (panel, PROP_OPTIONS, "");
     }
 }
@@ -158,18 +169,37 @@ show_recipe (DimPanel *panel)
 }
 
 static char *
+memory_text (gint64 bytes)
+{
+  return bytes < 1000 * 1000 * 1000 ? g_strdup_printf (_ ("%.0f MB"), bytes * 1e-6)
+                                    : g_strdup_printf (_ ("%.1f GB"), bytes * 1e-9);
+}
+
+static char *
 estimate_text (const DimEstimate *estimate)
 {
-  double           megabytes = estimate->bytes * 1e-6;
-  g_autofree char *memory = megabytes < 1000
-                                ? g_strdup_printf (_ ("%.0f MB"), megabytes)
-                                : g_strdup_printf (_ ("%.1f GB"), megabytes * 1e-3);
+  g_autofree char *memory = memory_text (estimate->bytes);
 
   return g_strdup_printf (g_dngettext (DIM_TEXT_DOMAIN,
                                        "About %s of memory; the network runs %d time.",
                                        "About %s of memory; the network runs %d times.",
                                        estimate->evaluations),
                           memory, estimate->evaluations);
+}
+
+/* Why the parameters were refused; of width 0: without having come to the size. */
+static char *
+refusal_text (const GError *error, const DimParams *params, const DimEstimate *estimate)
+{
+  g_autofree char *memory = memory_text (estimate->bytes);
+
+  if (params->width == 0 || ! g_error_matches (error, DIM_ERROR, DIM_ERROR_NO_MEMORY))
+    return dim_text_clean (error->message);
+  if (estimate->bytes == G_MAXINT64)
+    return g_strdup_printf (_ ("%d × %d is too large: there is not that much memory."),
+                            params->width, params->height);
+  return g_strdup_printf (_ ("%d × %d is too large: it takes %s of memory, more than is free."),
+                          params->width, params->height, memory);
 }
 
 /* The parameters, at the native size: a size that does not fit is told apart from all other mistakes. */
@@ -192,29 +222,26 @@ estimate (DimPanel *panel)
   const DimModelInfo *info = dim_panel_model (panel);
   g_autoptr (GError)  error = NULL;
   g_autofree char    *text = NULL;
-  DimParams           params;
+  DimParams           params = { 0 };
   DimEstimate         result = { 0 };
-  gboolean            ready;
+  gboolean            shrinks;
 
   if (! info)
     {
       dim_foot_show_estimate (panel->foot, "", FALSE, 0, 0);
       return;
     }
-  ready = resolve (panel, &params, &error);
-  if (ready)
+  if (resolve (panel, &params, &error))
     {
       dim_size_box_shown (panel->size_box, &params.width, &params.height);
-      ready = dim_params_check (&params, info, &error);
+      dim_estimate (info, &params, &result);
+      dim_params_check (&params, info, &error);
     }
-  if (ready)
-    dim_estimate (info, &params, &result);
-  text = ready ? estimate_text (&result) : dim_text_clean (error->message);
-
-  gboolean fits = g_error_matches (error, DIM_ERROR, DIM_ERROR_NO_MEMORY)
-                  && dim_params_shrink (&params, info);
-  dim_foot_show_estimate (panel->foot, text, ready, fits ? params.width : 0,
-                          fits ? params.height : 0);
+  text = error ? refusal_text (error, &params, &result) : estimate_text (&result);
+  shrinks = params.width > 0 && g_error_matches (error, DIM_ERROR, DIM_ERROR_NO_MEMORY)
+            && dim_params_shrink (&params, info);
+  dim_foot_show_estimate (panel->foot, text, ! error, shrinks ? params.width : 0,
+                          shrinks ? params.height : 0);
 }
 
 static int

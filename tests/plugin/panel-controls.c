@@ -1,0 +1,295 @@
+/* The panel's controls: size, upsample guidance, seed, class search, more.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include <string.h>
+
+#include "panel-kit.h"
+#include "ui/dim-class-view.h"
+#include "ui/dim-options.h"
+
+/* ---- size ---- */
+
+static void size_is_as_typed(void)
+{
+    Kit kit = kit_open(640, 480);
+
+    kit_type(&kit, "width", "333");
+    g_assert_cmpfloat(kit_number(&kit, "width"), ==, 333);
+    g_assert_cmpfloat(kit_number(&kit, "height"), ==, 0);
+    kit_focus(&kit, "height");
+    g_assert_cmpstr(kit_text(&kit, "width"), ==, "333");
+    gtk_spin_button_spin(GTK_SPIN_BUTTON(kit_find(&kit, "width")), GTK_SPIN_STEP_FORWARD, 0);
+    kit_settle();
+    g_assert_cmpfloat(kit_number(&kit, "width"), ==, 349); /* 333 and the grid's 16 */
+
+    kit_type(&kit, "width", "5"); /* refused in words, and not made 16 */
+    kit_focus(&kit, "height");
+    g_assert_cmpstr(kit_text(&kit, "width"), ==, "5");
+    g_assert_false(kit_sensitive(&kit, "generate"));
+
+    kit_type(&kit, "width", "");
+    kit_focus(&kit, "height");
+    g_assert_cmpstr(kit_text(&kit, "width"), ==, "640");
+    g_assert_cmpfloat(kit_number(&kit, "width"), ==, 0);
+    kit_close(&kit);
+}
+
+static void ratio_lock(void)
+{
+    Kit kit = kit_open(640, 480);
+
+    kit_click(&kit, "size-lock");
+    kit_type(&kit, "width", "1024"); /* by way of 1, 10, 102: no rounding is left over */
+    g_assert_cmpfloat(kit_number(&kit, "height"), ==, 768);
+    kit_type(&kit, "height", "300");
+    g_assert_cmpfloat(kit_number(&kit, "width"), ==, 400);
+    kit_click(&kit, "size-lock");
+    kit_type(&kit, "height", "100");
+    g_assert_cmpfloat(kit_number(&kit, "width"), ==, 400);
+    kit_click(&kit, "size-lock");
+    kit_type(&kit, "width", "200");
+    g_assert_cmpfloat(kit_number(&kit, "height"), ==, 50);
+    kit_close(&kit);
+}
+
+/* The menu's entry that starts with `text`. */
+static void choose_size(const Kit *kit, const char *text)
+{
+    GtkMenuButton *button = GTK_MENU_BUTTON(kit_find(kit, "size-menu"));
+    GList *items = gtk_container_get_children(GTK_CONTAINER(gtk_menu_button_get_popup(button)));
+    GList *item = items;
+
+    while (item && !g_str_has_prefix(gtk_menu_item_get_label(item->data), text))
+        item = item->next;
+    g_assert_nonnull(item);
+    gtk_menu_item_activate(item->data);
+    g_list_free(items);
+    kit_settle();
+}
+
+static void size_menu(void)
+{
+    Kit kit = kit_open(640, 480);
+
+    choose_size(&kit, "2 times");
+    g_assert_cmpfloat(kit_number(&kit, "width"), ==, 256);
+    g_assert_cmpfloat(kit_number(&kit, "height"), ==, 256);
+    choose_size(&kit, "As trained");
+    g_assert_cmpfloat(kit_number(&kit, "height"), ==, 128);
+    choose_size(&kit, "Canvas");
+    g_assert_cmpfloat(kit_number(&kit, "width"), ==, 0); /* goes on following the canvas */
+    g_assert_cmpstr(kit_text(&kit, "width"), ==, "640");
+    kit_close(&kit);
+}
+
+/* ---- upsample guidance ---- */
+
+static char *shown_entry(const Kit *kit, const char *name)
+{
+    return gtk_combo_box_text_get_active_text(GTK_COMBO_BOX_TEXT(kit_find(kit, name)));
+}
+
+static void upsample_shows_auto(void)
+{
+    Kit kit = kit_open(0, 0);
+    g_autofree char *none = shown_entry(&kit, "upsample");
+
+    kit_assert_has(none, "not needed");
+    g_object_set(kit.panel, "width", 512, "height", 384, NULL);
+    kit_settle();
+    g_autofree char *three = shown_entry(&kit, "upsample"); /* sqrt(512 384) / 128 = 3.46 */
+    kit_assert_has(three, "3×");
+
+    kit_pick(&kit, "upsample", "off");
+    kit_assert_string(&kit, "upsample", "off");
+    kit_pick(&kit, "upsample", "2");
+    kit_assert_string(&kit, "upsample", "2");
+    kit_pick(&kit, "upsample", "");
+    kit_assert_string(&kit, "upsample", "");
+
+    g_object_set(kit.panel, "upsample", "auto", NULL); /* the same in words, and left as it is */
+    kit_settle();
+    kit_assert_string(&kit, "upsample", "auto");
+    kit_close(&kit);
+}
+
+/* ---- seed ---- */
+
+static void seed_box(void)
+{
+    Kit kit = kit_open(0, 0);
+    GtkToggleButton *fresh = GTK_TOGGLE_BUTTON(kit_find(&kit, "seed-fresh"));
+    double drawn;
+
+    g_assert_true(gtk_toggle_button_get_active(fresh));
+    g_assert_cmpfloat(kit_number(&kit, "seed"), ==, -1);
+
+    kit_click(&kit, "seed-dice");
+    drawn = kit_number(&kit, "seed");
+    g_assert_cmpfloat(drawn, >=, 0);
+    g_assert_false(gtk_toggle_button_get_active(fresh));
+    kit_click(&kit, "seed-dice");
+    g_assert_cmpfloat(kit_number(&kit, "seed"), !=, drawn);
+
+    kit_type(&kit, "seed", "0"); /* a seed like any other */
+    g_assert_cmpfloat(kit_number(&kit, "seed"), ==, 0);
+    kit_type(&kit, "seed", "42");
+    kit_click(&kit, "seed-fresh");
+    g_assert_cmpfloat(kit_number(&kit, "seed"), ==, -1);
+    kit_click(&kit, "seed-fresh");
+    g_assert_cmpfloat(kit_number(&kit, "seed"), ==, 42);
+
+    kit_type(&kit, "seed", "99999999999999999999"); /* too large: the last good one stays */
+    kit_focus(&kit, "width");
+    g_assert_cmpfloat(kit_number(&kit, "seed"), <=, (double)DIM_SEED_MAX);
+    kit_type(&kit, "seed", "dice");
+    kit_focus(&kit, "width");
+    g_assert_cmpfloat(kit_number(&kit, "seed"), ==, -1);
+    kit_close(&kit);
+}
+
+/* ---- class ---- */
+
+static int n_hits(const Kit *kit)
+{
+    GtkTreeView *list = GTK_TREE_VIEW(kit_find(kit, "class-list"));
+
+    return gtk_tree_model_iter_n_children(gtk_tree_view_get_model(list), NULL);
+}
+
+static void fold_ignores_case_and_accents(void)
+{
+    const char *const pairs[][2] = {{"Crème Brûlée", "creme brulee"},
+                                    {"STRASSE", "straße"},
+                                    {"Ångström", "angstrom"},
+                                    {"ﬁsh", "fish"}};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(pairs); i++) {
+        g_autofree char *a = dim_class_view_fold(pairs[i][0]);
+        g_autofree char *b = dim_class_view_fold(pairs[i][1]);
+        g_assert_cmpstr(a, ==, b);
+    }
+}
+
+static void search_takes_the_first_hit(void)
+{
+    Kit kit = kit_open(0, 0);
+
+    g_assert_cmpint(n_hits(&kit), ==, 15);
+    kit_type(&kit, "class-search", "GRÄSS");
+    g_assert_cmpint(n_hits(&kit), ==, 2);
+    kit_assert_string(&kit, "class", ""); /* looking is not choosing */
+    kit_key(&kit, GDK_KEY_Return, 0);
+    kit_assert_string(&kit, "class", "dry grass");
+
+    kit_type(&kit, "class-search", "nothing of the kind");
+    g_assert_cmpint(n_hits(&kit), ==, 0);
+    kit_key(&kit, GDK_KEY_Return, 0);
+    kit_assert_string(&kit, "class", "dry grass");
+    kit_key(&kit, GDK_KEY_Escape, 0);
+    g_assert_cmpstr(kit_text(&kit, "class-search"), ==, "");
+    g_assert_cmpint(n_hits(&kit), ==, 15);
+    kit_assert_string(&kit, "class", "dry grass");
+    kit_close(&kit);
+}
+
+static void keys_walk_the_hits(void)
+{
+    Kit kit = kit_open(0, 0);
+    int n_generate = 0;
+
+    kit_type(&kit, "class-search", "snow");
+    kit_key(&kit, GDK_KEY_Down, 0);
+    kit_assert_string(&kit, "class", "snow");
+    kit_key(&kit, GDK_KEY_Down, 0);
+    kit_assert_string(&kit, "class", "snowy ground");
+    kit_key(&kit, GDK_KEY_Down, 0); /* the last one */
+    kit_assert_string(&kit, "class", "snowy ground");
+    kit_key(&kit, GDK_KEY_Up, 0);
+    kit_assert_string(&kit, "class", "snow");
+
+    g_signal_connect_swapped(kit.panel, "generate", G_CALLBACK(g_atomic_int_inc), &n_generate);
+    kit_key(&kit, GDK_KEY_Return, 0); /* taken already: go */
+    kit_wait(&n_generate, 1);
+    kit_close(&kit);
+}
+
+static void class_is_shown(void)
+{
+    Kit kit = kit_open(0, 0);
+    GtkTreeSelection *selection;
+    GtkTreeModel *model;
+    GtkTreeIter iter;
+    GtkTreePath *path;
+
+    g_object_set(kit.panel, "class", "6", NULL); /* a number is a name, too */
+    kit_settle();
+    selection = gtk_tree_view_get_selection(GTK_TREE_VIEW(kit_find(&kit, "class-list")));
+    g_assert_true(gtk_tree_selection_get_selected(selection, &model, &iter));
+    path = gtk_tree_model_get_path(model, &iter);
+    g_assert_cmpint(gtk_tree_path_get_indices(path)[0], ==, 6);
+    gtk_tree_path_free(path);
+    kit_assert_string(&kit, "class", "6");
+    kit_close(&kit);
+}
+
+/* ---- more ---- */
+
+static void options_keep_what_they_do_not_know(void)
+{
+    Kit kit = kit_open(0, 0);
+
+    g_object_set(kit.panel, "options", "tile=64 threads=4 device=cpu", NULL);
+    kit_settle();
+    g_assert_cmpstr(kit_text(&kit, "threads"), ==, "4");
+    kit_type(&kit, "threads", "2");
+    kit_pick(&kit, "precision", "f32");
+    kit_pick(&kit, "device", "");
+    kit_assert_string(&kit, "options", "tile=64 threads=2 precision=f32");
+    kit_type(&kit, "threads", "");
+    kit_pick(&kit, "precision", "");
+    kit_assert_string(&kit, "options", "tile=64");
+
+    g_autofree char *value = dim_options_get("a=1 ab=2 b=", "ab");
+    g_autofree char *none = dim_options_get("a=1 ab=2 b=", "c");
+    g_autofree char *set = dim_options_set("  a=1   ab=2 ", "a", "3");
+    g_assert_cmpstr(value, ==, "2");
+    g_assert_cmpstr(none, ==, "");
+    g_assert_cmpstr(set, ==, "ab=2 a=3");
+    kit_close(&kit);
+}
+
+static void more_sets_the_run(void)
+{
+    Kit kit = kit_open(0, 0);
+    g_autofree char *first = shown_entry(&kit, "sampler");
+
+    kit_assert_has(first, "dpm-solver++-2m");
+    kit_type(&kit, "steps", "12");
+    kit_type(&kit, "guidance", "3.5");
+    kit_pick(&kit, "sampler", "dpm-solver++-fast");
+    g_assert_cmpfloat(kit_number(&kit, "steps"), ==, 12);
+    g_assert_cmpfloat(kit_number(&kit, "guidance"), ==, 3.5);
+    kit_assert_string(&kit, "sampler", "dpm-solver++-fast");
+    kit_assert_has(kit_text(&kit, "estimate"), "24 times"); /* 12 steps, guided */
+    kit_type(&kit, "guidance", "1");
+    kit_assert_has(kit_text(&kit, "estimate"), "12 times");
+    kit_close(&kit);
+}
+
+int main(int argc, char **argv)
+{
+    kit_init(&argc, &argv);
+    g_test_add_func("/controls/size/typed", size_is_as_typed);
+    g_test_add_func("/controls/size/lock", ratio_lock);
+    g_test_add_func("/controls/size/menu", size_menu);
+    g_test_add_func("/controls/upsample", upsample_shows_auto);
+    g_test_add_func("/controls/seed", seed_box);
+    g_test_add_func("/controls/class/fold", fold_ignores_case_and_accents);
+    g_test_add_func("/controls/class/search", search_takes_the_first_hit);
+    g_test_add_func("/controls/class/keys", keys_walk_the_hits);
+    g_test_add_func("/controls/class/shown", class_is_shown);
+    g_test_add_func("/controls/more/options", options_keep_what_they_do_not_know);
+    g_test_add_func("/controls/more/run", more_sets_the_run);
+    return g_test_run();
+}
