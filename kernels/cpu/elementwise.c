@@ -77,11 +77,14 @@ static void axpby_part(const void *op, int64_t first, int64_t last, int thread)
     over_vectors(op, first, last, AXPBY);
 }
 
-/* Elements first.. of a tensor without gaps, as a matrix. */
+/* Elements first.. of a tensor without gaps, as a matrix; of a slice it may begin anywhere. */
 static DkTensor part_of(DkTensor t, int64_t first, int64_t rows, int64_t columns)
 {
-    const size_t offset = t.offset + (size_t)first * sizeof(float);
-    return dk_tensor(t.buffer, offset, DK_F32, 2, (int64_t[]){rows, columns});
+    t.offset += (size_t)first * sizeof(float);
+    t.rank = 2;
+    t.sizes[0] = rows;
+    t.sizes[1] = t.row_stride = columns;
+    return t;
 }
 
 static void over_matrix(DkDevice *dev, Elementwise op, double ns, DkPart part)
