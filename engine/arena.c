@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "arena.h"
 
-#include "dim.h"
+#include "error.h"
+#include "memory.h"
 
 enum { ALIGNMENT = 64 };
 
@@ -64,14 +65,14 @@ void dim_arena_keep(DimArena *arena, gsize mark)
 gboolean dim_arena_commit(DimArena *arena, DkDevice *dk, GError **error)
 {
     g_assert(!arena->dk);
-    DkBuffer *buffer = arena->overflow ? NULL : dk_buffer_new(dk, MAX(arena->peak, ALIGNMENT));
+    /* The system promises more than it has, and then kills; so it is asked first. */
+    const gboolean fits =
+        !arena->overflow && arena->peak <= (guint64)MAX(dim_memory_available(), 0);
+    DkBuffer *buffer = fits ? dk_buffer_new(dk, MAX(arena->peak, ALIGNMENT)) : NULL;
 
-    if (!buffer) {
-        g_set_error(error, DIM_ERROR, DIM_ERROR_NO_MEMORY,
-                    "there is no memory for activations of this size: %.1f GB",
-                    arena->overflow ? G_MAXDOUBLE : arena->peak * 1e-9);
-        return FALSE;
-    }
+    if (!buffer)
+        return dim_fail_memory(error, "activations of this size",
+                               arena->overflow ? G_MAXUINT64 : arena->peak);
     *arena = (DimArena){.dk = dk, .buffer = buffer, .capacity = arena->peak};
     return TRUE;
 }
