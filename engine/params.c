@@ -286,9 +286,11 @@ static gboolean check_size(const DimParams *params, const DimModelSpec *spec, gi
     if (fits(params, &spec->info, held, available, &bytes))
         return TRUE;
     g_autofree char *suggestion = suggest_size(params, &spec->info, held, available);
-    return dim_fail(
-        error, DIM_ERROR_NO_MEMORY, size, "needs %s%.1f GB of memory, %.1f GB are free%s",
-        bytes == G_MAXINT64 ? "more than " : "", bytes * 1e-9, available * 1e-9, suggestion);
+    if (bytes == G_MAXINT64)
+        return dim_fail(error, DIM_ERROR_NO_MEMORY, size, "no machine has the memory%s",
+                        suggestion);
+    return dim_fail(error, DIM_ERROR_NO_MEMORY, size, "needs %.1f GB of memory, %.1f GB are free%s",
+                    bytes * 1e-9, available * 1e-9, suggestion);
 }
 
 gboolean dim_params_check_held(const DimParams *params, const DimModelInfo *info, gint64 held,

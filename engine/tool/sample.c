@@ -309,6 +309,16 @@ static void run_clear(Run *run)
     g_free(run->rgb);
 }
 
+static int fail(const Options *o, GError *error)
+{
+    if (g_error_matches(error, DIM_ERROR, DIM_ERROR_CANCELLED)) {
+        g_clear_error(&error);
+        g_set_error(&error, DIM_ERROR, DIM_ERROR_CANCELLED,
+                    "%s: cancelled; nothing was written there", o->output ? o->output : o->latent);
+    }
+    return tool_failed(error);
+}
+
 static int run_sample(const Options *o)
 {
     Run run = {.options = o};
@@ -327,7 +337,7 @@ static int run_sample(const Options *o)
     else if (run.asked.seed < 0 && !o->noise)
         g_print("seed %" G_GINT64_FORMAT "\n", run.params.seed);
     run_clear(&run);
-    return status == TOOL_FAILED ? tool_failed(error) : status;
+    return status == TOOL_FAILED ? fail(o, error) : status;
 }
 
 int tool_sample(int argc, char **argv)

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""dim sample as a program: same bytes, recipes, exit statuses, files whole or not at all, Ctrl-C.
+
+    sample.py DIM MODEL-FOLDER
+"""
+import json
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+
+DIM, MODEL = [os.path.abspath(path) for path in sys.argv[1:3]]
+
+
+def chunks(data):
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    at = 8
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        body = data[at + 8:at + 8 + size]
+        assert struct.unpack(">I", data[at + 8 + size:at + 12 + size])[0] == zlib.crc32(kind + body)
+        yield kind, body
+        at += 12 + size
+
+
+def recipe_of(data):
+    for kind, body in chunks(data):
+        if kind == b"iTXt" and body.startswith(b"gimp-dim-recipe\0"):
+            return json.loads(body.split(b"\0", 5)[5].decode("utf-8"))
+    return None
+
+
+def pixels_of(data):
+    return [body for kind, body in chunks(data) if kind in (b"IHDR", b"IDAT")]
+
+
+class Sample(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def read(self, name):
+        with open(self.path(name), "rb") as f:
+            return f.read()
+
+    def dim(self, *arguments, status=0, model=MODEL, **more):
+        command = [DIM, "sample"] + (["--model", model] if model else []) + [str(a) for a in arguments]
+        done = subprocess.run(command, cwd=self.folder.name, capture_output=True, text=True, timeout=300, **more)
+        self.assertEqual(done.returncode, status, done.stderr)
+        if status:
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        return done
+
+    def quick(self, output, *arguments, **more):
+        self.dim("--steps", 3, "--size", "40x24", "--class", "lava", "--seed", 5, "-o", output, *arguments, **more)
+        return self.read(output)
+
+    def test_same_bytes(self):
+        one = self.quick("a.png", "--threads", 1)
+        self.assertEqual(one, self.quick("b.png", "--threads", 1))
+        self.assertEqual(one, self.quick("c.png", "--threads", 2))
+        self.assertNotEqual(pixels_of(one), pixels_of(self.quick("d.png", "--seed", 6)))
+
+    def test_picture(self):
+        data = self.quick("a.png")
+        self.assertEqual(dict(chunks(data))[b"IHDR"], struct.pack(">IIBBBBB", 40, 24, 8, 2, 0, 0, 0))
+        self.assertIn(b"sRGB", dict(chunks(data)))
+        recipe = recipe_of(data)
+        self.assertEqual([recipe[k] for k in ("class", "width", "height", "steps", "seed", "upsample")],
+                         ["lava", 40, 24, 3, 5, "off"])
+        self.assertEqual(len(recipe["model_hash"]), 64)
+
+    def test_recipe(self):
+        first = self.quick("a.png", "--guidance", 1.37, "--sampler", "dpm-solver-fast", "--upsample", 2)
+        self.dim("--recipe", "a.png", "-o", "b.png", model=None)
+        self.assertEqual(first, self.read("b.png"))
+        with open(self.path("a.json"), "w") as f:
+            json.dump(recipe_of(first), f)
+        self.dim("--recipe", "a.json", "-o", "c.png", model=None)
+        self.assertEqual(first, self.read("c.png"))
+        self.dim("--recipe", "a.png", "--seed", 77, "--size", "24x40", "-o", "d.png", model=None)
+        changed = recipe_of(self.read("d.png"))
+        self.assertEqual(changed, {**recipe_of(first), "seed": 77, "width": 24, "height": 40})
+
+    def test_guidance_zero(self):
+        zero = self.quick("a.png", "--guidance", 0)
+        self.assertEqual(pixels_of(zero), pixels_of(self.quick("b.png", "--guidance", 0, "--class", "snow")))
+        self.dim("--recipe", "a.png", "-o", "c.png", model=None)
+        self.assertEqual(zero, self.read("c.png"))
+
+    def test_unknown_key(self):
+        with open(self.path("preset.json"), "w") as f:
+            json.dump({"format": "gimp-dim-recipe", "version": 1, "steps": 2, "width": 16, "height": 16, "tiled": 1}, f)
+        done = self.dim("--recipe", "preset.json", "-o", "a.png")
+        self.assertIn("tiled", done.stderr)
+        self.assertEqual(recipe_of(self.read("a.png"))["steps"], 2)
+
+    def test_fresh_seed(self):
+        small = ["--steps", 2, "--size", "16x16"]
+        seeds = [int(self.dim(*small, "-o", name).stdout.split()[1]) for name in ("a.png", "b.png")]
+        self.assertNotEqual(*seeds)
+        self.assertEqual(recipe_of(self.read("a.png"))["seed"], seeds[0])
+        self.dim(*small, "--seed", seeds[0], "-o", "c.png")
+        self.assertEqual(self.read("a.png"), self.read("c.png"))
+
+    def test_latent_alone(self):
+        self.dim("--steps", 2, "--size", "40x24", "--latent", "z.safetensors")
+        data = self.read("z.safetensors")
+        header = json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])
+        self.assertEqual(header["z"]["shape"], [1, 16, 4, 6])
+        self.assertEqual(os.listdir(self.folder.name), ["z.safetensors"])
+
+    def test_usage(self):
+        for arguments in (["--steps", "0"], ["--steps", "x"], ["--size", "16"], ["--size", "16x"], ["--size", "0x16"],
+                          ["--size", "16x16x16"], ["--seed", "-2"], ["--seed", "9007199254740992"], ["--seed", "1.5"],
+                          ["--guidance", "x"], ["--guidance", "-1"], ["--guidance", "inf"], ["--sampler", "best"],
+                          ["--upsample", "x"], ["--tile", "-1"], ["--colour"], ["word"]):
+            with self.subTest(arguments):
+                self.dim(*arguments, "-o", "a.png", status=2)
+        self.dim(status=2)
+        self.assertEqual(os.listdir(self.folder.name), [])
+
+    def test_refused(self):
+        for word, arguments in (("size 15x16", ["--size", "15x16"]), ("fits is", ["--size", "1000000000x1000000000"]),
+                                ("\"grass\"", ["--class", "gras"]), ("class", ["--class", "15"]),
+                                ("guidance", ["--guidance", "101"]), ("upsample", ["--upsample", "65"]),
+                                ("/nowhere/", ["-o", "/nowhere/a.png"]), ("no.json", ["--recipe", "no.json"]),
+                                ("\"x\"", ["--noise", os.path.join(MODEL, "codec.safetensors")])):
+            with self.subTest(word):
+                done = self.dim("-o", "a.png", *arguments, status=1)
+                self.assertIn(word, done.stderr)
+        self.assertEqual(os.listdir(self.folder.name), [])
+
+    def test_refused_pictures(self):
+        good = self.quick("good.png")
+        bare = b"".join([good[:8]] + [struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+                                      for kind, body in chunks(good) if kind not in (b"iTXt", b"tEXt")])
+        middle = good.index(b"gimp-dim-recipe") + 60
+        cases = {"bare": bare, "cut": bare[:len(bare) // 2], "empty": b"", "head": good[:8], "text": b"{}",
+                 "flipped": good[:middle] + bytes([good[middle] ^ 255]) + good[middle + 1:]}
+        for name, data in cases.items():
+            with self.subTest(name):
+                with open(self.path(name), "wb") as f:
+                    f.write(data)
+                self.assertIn(name, self.dim("--recipe", name, "-o", "a.png", status=1).stderr)
+        self.assertFalse(os.path.exists(self.path("a.png")))
+
+    def test_recipe_behind_the_pixels(self):
+        good = self.quick("good.png")
+        parts = [(kind, body) for kind, body in chunks(good)]
+        late = [p for p in parts if p[0] not in (b"iTXt", b"IEND")] + [p for p in parts if p[0] in (b"iTXt", b"IEND")]
+        with open(self.path("late.png"), "wb") as f:
+            f.write(good[:8] + b"".join(struct.pack(">I", len(body)) + kind + body +
+                                        struct.pack(">I", zlib.crc32(kind + body)) for kind, body in late))
+        self.dim("--recipe", "late.png", "-o", "again.png", model=None)
+        self.assertEqual(good, self.read("again.png"))
+
+    def test_earlier_file_stays(self):
+        """No room for the whole picture: what was there before is there still, and nothing else."""
+        with open(self.path("a.png"), "w") as f:
+            f.write("earlier")
+
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        done = self.dim("--steps", 1, "--size", "64x64", "-o", "a.png", status=1, preexec_fn=limit)
+        self.assertIn("a.png", done.stderr)
+        self.assertEqual(self.read("a.png"), b"earlier")
+        self.assertEqual(os.listdir(self.folder.name), ["a.png"])
+
+    def test_interrupt(self):
+        """Ctrl-C ends a long run within a moment, with one line, and nothing is left."""
+        for seconds in (0.0, 0.3, 1.5):
+            with self.subTest(seconds):
+                process = subprocess.Popen([DIM, "sample", "--model", MODEL, "--size", "512x512", "--steps", "500",
+                                            "-o", "a.png"], cwd=self.folder.name, stderr=subprocess.PIPE, text=True)
+                time.sleep(0.2 + seconds)
+                before = time.monotonic()
+                process.send_signal(signal.SIGINT)
+                message = process.communicate(timeout=20)[1]
+                self.assertLess(time.monotonic() - before, 5)
+                self.assertEqual(process.returncode, 1, message)
+                self.assertEqual(message, "dim: a.png: cancelled; nothing was written there\n")
+                self.assertEqual(os.listdir(self.folder.name), [])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
