@@ -4,7 +4,9 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "check.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,6 +75,39 @@ static void cancel(Check *c)
     atomic_store(&flag, 0);
     EXPECT(c, dk_sync(c->dev) == DK_OK);
     EXPECT(c, check_near(c, y, expected, 0));
+    dk_device_set_cancel(c->dev, NULL);
+    check_release(c);
+}
+
+static void *raise_flag(void *flag)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    atomic_store((atomic_int *)flag, 1);
+    return NULL;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Inside of an operation that would take minutes, even on an idle machine. */
+static void cancel_inside(Check *c)
+{
+    enum { L = 65536, D = 512 };
+    atomic_int flag = 0;
+    pthread_t thread;
+    const DkTensor x = check_random(c, SIZES(1, L, D)), y = check_tensor(c, DK_F32, SIZES(1, L, D));
+    dk_device_set_cancel(c->dev, &flag);
+    if (pthread_create(&thread, NULL, raise_flag, &flag) != 0)
+        exit(99);
+    const double begin = now();
+    dk_attention(c->dev, y, x, x, x, 1);
+    EXPECT(c, dk_sync(c->dev) == DK_CANCELLED);
+    EXPECT(c, now() - begin < 5);
+    pthread_join(thread, NULL);
     dk_device_set_cancel(c->dev, NULL);
     check_release(c);
 }
@@ -198,6 +233,7 @@ static int run(DkBackend backend)
     bytes(&c);
     no_growth(&c);
     cancel(&c);
+    cancel_inside(&c);
     sticky(&c);
     profile(&c);
     views(&c);
