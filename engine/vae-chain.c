@@ -3,13 +3,14 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "vae-chain.h"
 
-/* A band chosen by memory: no larger than a cache that is shared, no longer than a cancel may wait.
- */
-static const double band_bytes = 16 << 20;
-/* Doubled at most seven times by a chain's steps, a side still is an int. */
-enum { MAX_SIDE = 1 << 23 };
+#include <math.h>
 
-static const double band_flop = 8e9;
+/* A band chosen by memory: one that a shared cache holds, and done before a cancel has waited long.
+ */
+static const double band_bytes = 16 << 20, band_flop = 8e9;
+
+/* A side doubled seven times, as often as a chain ever does, still is an int. */
+enum { MAX_SIDE = 1 << 23 };
 
 void dim_chain_init(DimChain *chain)
 {
@@ -126,6 +127,8 @@ double dim_chain_flop(const DimChain *chain, int height, int width)
 {
     double flop = 0;
 
+    if (height > MAX_SIDE || width > MAX_SIDE)
+        return HUGE_VAL;
     for (int i = 0; i < chain->n_steps; i++) {
         flop += dim_step_flop(&chain->steps[i], height, width);
         dim_step_size(&chain->steps[i], &height, &width);

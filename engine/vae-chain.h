@@ -1,12 +1,13 @@
-/* An autoencoder part as a chain of steps: built once from a configuration, then checked against a file, loaded, estimated
- * and run by walking the same list.
+/* An autoencoder part as a chain of steps: built once from a configuration, then checked against a
+ * file, loaded, estimated and run by walking the same list.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Activations are [1, H, W, C], one picture at a time. Every step sweeps over bands of rows; whole activations are held, what
- * lies between two convolutions of a step only for one band (norm and SiLU are applied while reading; the upsampled picture
- * is never made, see DIM_STEP_UP in vae-chain-run.c). Statistics of a norm are summed row by row while its input is written, so the result does not depend on the
- * height of a band. */
+ * Activations are [1, H, W, C], one picture at a time. Every step sweeps over bands of rows; whole
+ * activations are held, what lies between two convolutions of a step only for one band (norm and
+ * SiLU are applied while reading; the upsampled picture is never made, see DIM_STEP_UP in
+ * vae-chain-run.c). Statistics of a norm are summed row by row while its input is written, so the
+ * result does not depend on the height of a band. */
 #ifndef DIM_VAE_CHAIN_H
 #define DIM_VAE_CHAIN_H
 
@@ -26,12 +27,12 @@ typedef enum {
 
 typedef struct {
     DimStepKind kind;
-    int in, out;            /* channels */
-    int kernel;             /* CONV: 3, or 1 */
-    int unused;             /* CONV: outputs in the file behind `out` that nobody asks for */
-    DkAct act;              /* CONV */
-    gboolean no_bias;       /* UP, DOWN */
-    gboolean pad_all;       /* DOWN: zeros on all four sides; else on the right and at the bottom only */
+    int in, out;      /* channels */
+    int kernel;       /* CONV: 3, or 1 */
+    int unused;       /* CONV: outputs in the file behind `out` that nobody asks for */
+    DkAct act;        /* CONV */
+    gboolean no_bias; /* UP, DOWN */
+    gboolean pad_all; /* DOWN: zeros on all four sides; else on the right and at the bottom only */
     int place, level, index; /* the family's own, to name the tensors by */
 } DimStep;
 
@@ -75,7 +76,8 @@ typedef struct {
     int n_steps;
     int norm_groups;
     double norm_eps;
-    double in_gain, in_shift, out_gain, out_shift; /* gain x + shift, before the first step and after the last */
+    double in_gain, in_shift;   /* gain x + shift, before the first step */
+    double out_gain, out_shift; /* and after the last */
 
     /* What dim_chain_load fills in. */
     DimLayerData (*data)[DIM_STEP_LAYERS];
@@ -108,7 +110,8 @@ void dim_step_size(const DimStep *step, int *height, int *width);
 double dim_step_flop(const DimStep *step, int height, int width);
 double dim_chain_flop(const DimChain *chain, int height, int width);
 
-/* Bytes that a step needs at once: its input (and, in place, its result), what it writes besides, what a band needs. */
+/* Bytes that a step needs at once: its input (and, in place, its result), what it writes besides,
+ * what a band needs. */
 typedef struct {
     gsize x, y, band;
     int rows; /* of a band: of x for UP, of the result for all others */
@@ -116,7 +119,8 @@ typedef struct {
 
 /* share: the part of a step's rows that is in a band; 0: as many as memory and a cancel like. */
 void dim_step_room(const DimStep *step, int height, int width, double share, DimStepRoom *room);
-/* A band has the area of tile x tile of the h x w latent pixels: over the whole width, and so less high. */
+/* A band has the area of tile x tile of the h x w latent pixels: over the whole width, and so less
+ * high. */
 double dim_tile_share(int tile, int h, int w);
 /* Room for a norm's statistics. */
 gsize dim_chain_stats_bytes(const DimChain *chain);
@@ -125,20 +129,25 @@ gsize dim_chain_bytes(const DimChain *chain, int height, int width, double share
 
 /* ---- vae-chain-load.c: names, shapes, values */
 
-gboolean dim_chain_walk(const DimChain *chain, DimLayerName name, const void *name_data, DimNeedVisit visit, void *data);
+gboolean dim_chain_walk(const DimChain *chain, DimLayerName name, const void *name_data,
+                        DimNeedVisit visit, void *data);
 /* How many of the tensors that the chain needs are in the file. */
-int dim_chain_present(const DimChain *chain, const DimWeights *weights, DimLayerName name, const void *data);
-/* Every tensor is there, of a float type, with its shape; adds the numbers in them to *parameters. */
-gboolean dim_chain_check(const DimChain *chain, const DimWeights *weights, DimLayerName name, const void *data,
-                         gint64 *parameters, GError **error);
-gboolean dim_chain_load(DimChain *chain, DkDevice *dk, DimWeights *weights, DimLayerName name, const void *data, DimTask *task,
-                        GError **error);
+int dim_chain_present(const DimChain *chain, const DimWeights *weights, DimLayerName name,
+                      const void *data);
+/* Every tensor is there, of a float type, with its shape; adds the numbers in them to *parameters.
+ */
+gboolean dim_chain_check(const DimChain *chain, const DimWeights *weights, DimLayerName name,
+                         const void *data, gint64 *parameters, GError **error);
+gboolean dim_chain_load(DimChain *chain, DkDevice *dk, DimWeights *weights, DimLayerName name,
+                        const void *data, DimTask *task, GError **error);
 void dim_chain_unload(DimChain *chain, DkDevice *dk);
 
 /* ---- vae-chain-run.c */
 
-/* A batch on the host, [N,C,H,W] both; `to` has the sizes that the steps lead to. `what` is being done ("decoding"). */
-gboolean dim_chain_run(const DimChain *chain, DkDevice *dk, const DimArray *from, DimArray *to, double share, const char *what,
-                       const DimNetProgress *progress, GError **error);
+/* A batch on the host, [N,C,H,W] both; `to` has the sizes that the steps lead to. `what` is being
+ * done ("decoding"). */
+gboolean dim_chain_run(const DimChain *chain, DkDevice *dk, const DimArray *from, DimArray *to,
+                       double share, const char *what, const DimNetProgress *progress,
+                       GError **error);
 
 #endif

@@ -17,11 +17,17 @@ typedef struct {
     double norm_eps;
 } DimKlConfig;
 
-typedef enum { DIM_KL_LDM, DIM_KL_LDM_WHOLE, DIM_KL_DIFFUSERS, DIM_KL_DIFFUSERS_OLDER, DIM_KL_N_LAYOUTS } DimKlLayout;
+typedef enum {
+    DIM_KL_LDM,
+    DIM_KL_LDM_WHOLE,
+    DIM_KL_DIFFUSERS,
+    DIM_KL_DIFFUSERS_OLDER,
+    DIM_KL_N_LAYOUTS
+} DimKlLayout;
 
 /* DimStep.place. level and index are DimStep's; level counts as ldm does, by resolution. */
 typedef enum {
-    DIM_KL_OUTER,   /* quant_conv, post_quant_conv */
+    DIM_KL_OUTER, /* quant_conv, post_quant_conv */
     DIM_KL_CONV_IN,
     DIM_KL_MID,
     DIM_KL_LEVEL,
@@ -36,13 +42,15 @@ typedef struct {
 } DimKlNames;
 
 void *dim_kl_parse(const json_t *json, const char *origin, GError **error); /* a DimKlConfig */
-/* The decoder's or the encoder's steps; dim_chain_clear. The encoder's depend on the layout: ldm's first convolution gives ch
- * channels, that of diffusers the width of level 0. */
+/* The decoder's or the encoder's steps; dim_chain_clear. The encoder's depend on the layout: ldm's
+ * first convolution gives ch channels, that of diffusers the width of level 0. */
 void dim_kl_decoder(DimChain *chain, const DimKlConfig *config);
 void dim_kl_encoder(DimChain *chain, const DimKlConfig *config, DimKlLayout layout);
 
-void dim_kl_name(GString *name, const DimStep *step, DimRole role, const void *names); /* a DimLayerName */
+void dim_kl_name(GString *name, const DimStep *step, DimRole role,
+                 const void *names); /* a DimLayerName */
 /* The layout that has most of a file's names; a name that only another one needs is refused. */
-gboolean dim_kl_find_layout(const DimKlConfig *config, const DimWeights *weights, DimKlLayout *layout, GError **error);
+gboolean dim_kl_find_layout(const DimKlConfig *config, const DimWeights *weights,
+                            DimKlLayout *layout, GError **error);
 
 #endif
