@@ -227,8 +227,8 @@ const char *const *dim_sampler_names (void); /* NULL-terminated, static */
 void     dim_params_init  (DimParams *params, const DimModelInfo *info);
 /* Range, combination, memory. A size too large is refused with the largest one of its shape that fits. */
 gboolean dim_params_check (const DimParams *params, const DimModelInfo *info, GError **error);
-/* width and height become the largest of their shape that fits into memory; FALSE, and untouched: no size does. Where
- * params_check says DIM_ERROR_NO_MEMORY. */
+/* Where params_check says DIM_ERROR_NO_MEMORY: width and height become the largest of their shape that fits into memory,
+ * with a sixteenth to spare, as what is free changes all the time; FALSE, and untouched: no size does. */
 gboolean dim_params_shrink (DimParams *params, const DimModelInfo *info);
 /* Never fails for params that are in range; allocates nothing of size. */
 void     dim_estimate     (const DimModelInfo *info, const DimParams *params, DimEstimate *estimate);

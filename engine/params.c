@@ -257,7 +257,9 @@ static gboolean shrink(DimParams *params, const DimModelInfo *info, gint64 held,
 
 gboolean dim_params_shrink(DimParams *params, const DimModelInfo *info)
 {
-    return shrink(params, info, 0, dim_memory_available());
+    const gint64 available = dim_memory_available();
+
+    return shrink(params, info, 0, available - available / 16);
 }
 
 /* " ...; the largest of this shape that fits is 1024x512" */
