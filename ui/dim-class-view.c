@@ -43,7 +43,7 @@ dim_class_view_fold (const char *text)
   char            *folded;
 
   for (const char *p = apart ? apart : ""; *p; p = g_utf8_next_char (p))
-    if (! g_unichar_ismark (g_utf8_get_char (p)))
+    if (!g_unichar_ismark (g_utf8_get_char (p)))
       g_string_append_unichar (bare, g_utf8_get_char (p));
   folded = g_utf8_casefold (bare->str, bare->len);
   g_string_free (bare, TRUE);
@@ -100,7 +100,7 @@ on_selected (GtkTreeSelection *selection, DimClassView *view)
 {
   GtkTreeIter iter;
 
-  if (! view->following && gtk_tree_selection_get_selected (selection, NULL, &iter)
+  if (!view->following && gtk_tree_selection_get_selected (selection, NULL, &iter)
       && label_at (view, &iter) != view->label)
     {
       view->label = label_at (view, &iter);
@@ -115,7 +115,7 @@ is_hit (GtkTreeModel *store, GtkTreeIter *iter, gpointer data)
   g_autofree char *folded = NULL;
 
   gtk_tree_model_get (store, iter, COLUMN_FOLDED, &folded, -1);
-  return ! view->needle || (folded && strstr (folded, view->needle));
+  return !view->needle || (folded && strstr (folded, view->needle));
 }
 
 static void
@@ -130,7 +130,7 @@ on_search_changed (DimClassView *view)
   view->following = TRUE;
   gtk_tree_model_filter_refilter (GTK_TREE_MODEL_FILTER (view->hits));
   view->following = FALSE;
-  gtk_widget_set_visible (view->nothing, ! gtk_tree_model_get_iter_first (view->hits, &iter));
+  gtk_widget_set_visible (view->nothing, !gtk_tree_model_get_iter_first (view->hits, &iter));
   show_label (view);
 }
 
@@ -148,13 +148,14 @@ on_search_activate (DimClassView *view)
 {
   GtkTreeIter iter;
 
-  if (! view->searching)
+  if (!view->searching)
     activate_default (view);
   else if (gtk_tree_model_get_iter_first (view->hits, &iter))
     select_row (view, &iter);
 }
 
-/* Up and Down in the search field walk the hits; from a class that is not among them to the first one. */
+/* Up and Down in the search field walk the hits; from a class that is not among them to the first
+ * one. */
 static gboolean
 on_search_key (GtkWidget *search, GdkEventKey *event, DimClassView *view)
 {
@@ -163,7 +164,7 @@ on_search_key (GtkWidget *search, GdkEventKey *event, DimClassView *view)
 
   if (event->keyval != GDK_KEY_Down && event->keyval != GDK_KEY_Up)
     return GDK_EVENT_PROPAGATE;
-  if (! gtk_tree_selection_get_selected (selection_of (view), NULL, &iter))
+  if (!gtk_tree_selection_get_selected (selection_of (view), NULL, &iter))
     found = gtk_tree_model_get_iter_first (view->hits, &iter);
   else if (event->keyval == GDK_KEY_Down)
     found = gtk_tree_model_iter_next (view->hits, &iter);
@@ -211,10 +212,10 @@ dim_class_view_class_init (DimClassViewClass *klass)
   object->get_property = dim_class_view_get_property;
   object->set_property = dim_class_view_set_property;
   object->finalize = dim_class_view_finalize;
-  g_object_class_install_property (object, PROP_LABEL,
-                                   g_param_spec_int ("label", NULL, NULL, -1, G_MAXINT, -1,
-                                                     G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY
-                                                         | G_PARAM_STATIC_STRINGS));
+  g_object_class_install_property (
+      object, PROP_LABEL,
+      g_param_spec_int ("label", NULL, NULL, -1, G_MAXINT, -1,
+                        G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS));
 }
 
 static GtkWidget *
@@ -272,7 +273,7 @@ dim_class_view_init (DimClassView *view)
   gtk_scrolled_window_set_shadow_type (GTK_SCROLLED_WINDOW (view->scroll), GTK_SHADOW_IN);
   gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (view->scroll), GTK_POLICY_NEVER,
                                   GTK_POLICY_AUTOMATIC);
-  gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (view->scroll), 96);
+  gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (view->scroll), 74);
   gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (view->scroll), 190);
   gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (view->scroll), TRUE);
   gtk_container_add (GTK_CONTAINER (view->scroll), view->tree);

@@ -2,8 +2,9 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Search matches anywhere in a name (or its number) and ignores case and accents. In the search field Up and Down walk
- * the hits, Enter takes the first one; Enter on a class that is selected already activates the window's default.
+ * Search matches anywhere in a name (or its number) and ignores case and accents. In the search
+ * field Up and Down walk the hits, Enter takes the first one; Enter on a class that is selected
+ * already activates the window's default.
  *
  * Property "label": int, the class that is selected, -1: none. */
 #ifndef DIM_CLASS_VIEW_H

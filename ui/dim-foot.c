@@ -82,8 +82,7 @@ new_text (const char *name, int max_width_chars)
 static void
 add_message (DimFoot *foot)
 {
-  GtkWidget *image
-      = gtk_image_new_from_icon_name ("dialog-warning-symbolic", GTK_ICON_SIZE_BUTTON);
+  GtkWidget *image = gtk_image_new_from_icon_name ("dialog-warning-symbolic", GTK_ICON_SIZE_BUTTON);
   GtkWidget *dismiss
       = gtk_button_new_from_icon_name ("window-close-symbolic", GTK_ICON_SIZE_BUTTON);
 
@@ -188,8 +187,7 @@ static void
 show_generate (DimFoot *foot)
 {
   gtk_button_set_use_underline (GTK_BUTTON (foot->generate), TRUE);
-  gtk_button_set_label (GTK_BUTTON (foot->generate),
-                        foot->running ? _ ("S_top") : _ ("_Generate"));
+  gtk_button_set_label (GTK_BUTTON (foot->generate), foot->running ? _ ("S_top") : _ ("_Generate"));
   gtk_widget_set_sensitive (foot->generate, foot->running || foot->ready);
 }
 

@@ -17,12 +17,12 @@ DimFoot *dim_foot_new (void);
 
 void dim_foot_show_message (DimFoot *foot, const char *text); /* NULL: none */
 
-/* What Generate would cost, or why it cannot be pressed (`ready` FALSE), with a size that could be used instead
- * (0, 0: none). */
+/* What Generate would cost, or why it cannot be pressed (`ready` FALSE), with a size that could be
+ * used instead (0, 0: none). */
 void dim_foot_show_estimate (DimFoot *foot, const char *text, gboolean ready, int use_width,
                              int use_height);
 
-void dim_foot_set_running  (DimFoot *foot, gboolean running);
+void dim_foot_set_running (DimFoot *foot, gboolean running);
 void dim_foot_set_progress (DimFoot *foot, double fraction, const char *text);
 
 GtkWidget *dim_foot_generate (DimFoot *foot);

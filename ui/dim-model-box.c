@@ -26,7 +26,7 @@ G_DEFINE_TYPE (DimModelBox, dim_model_box, GTK_TYPE_BOX)
 static void
 on_combo (DimModelBox *box)
 {
-  if (! box->showing)
+  if (!box->showing)
     g_signal_emit (box, signals[SIGNAL_PICKED], 0,
                    gtk_combo_box_get_active (GTK_COMBO_BOX (box->combo)));
 }
@@ -41,8 +41,7 @@ dim_model_box_class_init (DimModelBoxClass *klass)
 static void
 dim_model_box_init (DimModelBox *box)
 {
-  GtkWidget *image = gtk_image_new_from_icon_name ("help-about-symbolic",
-                                                   GTK_ICON_SIZE_BUTTON);
+  GtkWidget *image = gtk_image_new_from_icon_name ("help-about-symbolic", GTK_ICON_SIZE_BUTTON);
   GtkCellRenderer *cell;
   g_autoptr (GList) cells = NULL;
 
@@ -97,10 +96,10 @@ facts_of (const DimModelInfo *info)
   GtkWidget       *grid = gtk_grid_new ();
   gint64           parameters = info->backbone.parameters + info->autoencoder.parameters;
   g_autofree char *classes = g_strdup_printf ("%d", info->n_labels);
-  g_autofree char *native = info->native_size > 0
-                                ? g_strdup_printf (_ ("%d × %d pixels"), info->native_size,
-                                                   info->native_size)
-                                : NULL;
+  g_autofree char *native
+      = info->native_size > 0
+            ? g_strdup_printf (_ ("%d × %d pixels"), info->native_size, info->native_size)
+            : NULL;
   g_autofree char *count = g_strdup_printf (_ ("%.1f million numbers"), parameters * 1e-6);
   g_autofree char *memory = g_format_size (parameters * sizeof (float));
 
@@ -131,7 +130,7 @@ fill_popover (DimModelBox *box, const DimModels *models, const DimModelInfo *inf
   for (guint i = 0; i < models->failures->len; i++)
     {
       g_autofree char *text = g_strdup_printf (
-          _ ("Not usable: %s"), (const char *) g_ptr_array_index (models->failures, i));
+          _ ("Not usable: %s"), (const char *)g_ptr_array_index (models->failures, i));
       GtkWidget *label = gtk_label_new (text);
 
       gtk_label_set_xalign (GTK_LABEL (label), 0);
@@ -156,7 +155,7 @@ dim_model_box_show (DimModelBox *box, const DimModels *models, int index)
       gtk_combo_box_text_append_text (GTK_COMBO_BOX_TEXT (box->combo), name);
     }
   if (gtk_combo_box_get_active (GTK_COMBO_BOX (box->combo)) != index
-      || ! gtk_bin_get_child (GTK_BIN (box->popover)))
+      || !gtk_bin_get_child (GTK_BIN (box->popover)))
     {
       gtk_combo_box_set_active (GTK_COMBO_BOX (box->combo), index);
       fill_popover (box, models, info);

@@ -6,7 +6,7 @@
 static void
 free_info (gpointer info)
 {
-  dim_model_info_free ((DimModelInfo **) &info);
+  dim_model_info_free ((DimModelInfo **)&info);
 }
 
 static int
@@ -28,7 +28,7 @@ add_folder (DimModels *models, const char *folder, GError **error)
   if (index >= 0)
     return index;
   info = dim_model_info_read (folder, error);
-  if (! info)
+  if (!info)
     return -1;
   index = index_of (models, info->folder); /* the same one by another path */
   if (index >= 0)
@@ -43,8 +43,8 @@ add_folder (DimModels *models, const char *folder, GError **error)
 DimModels *
 dim_models_new (void)
 {
-  DimModels      *models = g_new0 (DimModels, 1);
-  g_auto (GStrv)  folders = dim_model_list ();
+  DimModels *models = g_new0 (DimModels, 1);
+  g_auto (GStrv) folders = dim_model_list ();
 
   models->infos = g_ptr_array_new_with_free_func (free_info);
   models->failures = g_ptr_array_new_with_free_func (g_free);

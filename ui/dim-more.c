@@ -11,7 +11,7 @@
 #include "ui/dim-spin.h"
 
 #define ROWS_SEEN_LEAST 80 /* pixels */
-#define TITLE_BAR 40
+#define RESERVE 80         /* a title bar, and a message that may come */
 
 enum
 {
@@ -35,7 +35,7 @@ G_DEFINE_TYPE (DimMore, dim_more, GTK_TYPE_EXPANDER)
 static void
 on_changed (DimMore *more)
 {
-  if (! more->showing)
+  if (!more->showing)
     g_signal_emit (more, signals[SIGNAL_CHANGED], 0);
 }
 
@@ -85,8 +85,8 @@ add_combo (DimMore *more, int row, const char *title, const char *name, const ch
   return combo;
 }
 
-/* All of it is seen where the screen has room for that and for the rest of the window, which the class list makes small
- * first; else it scrolls. */
+/* All of it is seen where the screen has room for that and for the rest of the window, which the
+ * class list makes small first; else it scrolls. */
 static void
 on_expanded (DimMore *more)
 {
@@ -95,14 +95,14 @@ on_expanded (DimMore *more)
   GdkRectangle screen;
   int          rest, wanted, room;
 
-  if (! window || ! gtk_expander_get_expanded (GTK_EXPANDER (more)))
+  if (!window || !gtk_expander_get_expanded (GTK_EXPANDER (more)))
     return;
   gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (more->scroll), ROWS_SEEN_LEAST);
   gtk_widget_get_preferred_height (top, &rest, NULL);
   gtk_widget_get_preferred_height (more->grid, NULL, &wanted);
   gdk_monitor_get_workarea (
       gdk_display_get_monitor_at_window (gdk_window_get_display (window), window), &screen);
-  room = screen.height - TITLE_BAR - rest + ROWS_SEEN_LEAST;
+  room = screen.height - RESERVE - rest + ROWS_SEEN_LEAST;
   gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (more->scroll),
                                               CLAMP (room, ROWS_SEEN_LEAST, wanted));
 }
@@ -111,7 +111,6 @@ static void
 dim_more_init (DimMore *more)
 {
   gtk_widget_set_name (GTK_WIDGET (more), "more");
-  gtk_expander_set_spacing (GTK_EXPANDER (more), 6);
   atk_object_set_name (gtk_widget_get_accessible (GTK_WIDGET (more)),
                        _ ("More: quality, device, threads"));
 
@@ -131,12 +130,11 @@ dim_more_init (DimMore *more)
   more->guidance = add_spin (more, 1, _ ("Guida_nce:"),
                              dim_spin_new (0, DBL_MIN, DIM_PANEL_GUIDANCE_MAX, 0.1, 2), "guidance",
                              _ ("How strongly the class is insisted on; 1 is off, and faster"));
-  more->sampler = add_combo (more, 2, _ ("Sam_pler:"), "sampler",
-                             _ ("The method that takes the steps"));
+  more->sampler
+      = add_combo (more, 2, _ ("Sam_pler:"), "sampler", _ ("The method that takes the steps"));
   more->precision = add_combo (more, 3, _ ("Prec_ision:"), "precision",
                                _ ("The numbers that the network computes in"));
-  more->device
-      = add_combo (more, 4, _ ("De_vice:"), "device", _ ("What the network computes on"));
+  more->device = add_combo (more, 4, _ ("De_vice:"), "device", _ ("What the network computes on"));
   more->threads
       = add_spin (more, 5, _ ("Number o_f threads:"), dim_spin_new (0, 1, 1024, 1, 0), "threads",
                   _ ("How many processor cores are used; the picture does not depend on it"));
@@ -147,11 +145,10 @@ DimMore *
 dim_more_new (GtkSizeGroup *labels)
 {
   DimMore *more = g_object_new (DIM_TYPE_MORE, "label", _ ("More: _quality, device, threads"),
-                                "use-underline", TRUE, NULL);
+                                "use-underline", TRUE, "spacing", 6, NULL);
 
   for (int row = 0; row < 6; row++)
-    gtk_size_group_add_widget (labels,
-                               gtk_grid_get_child_at (GTK_GRID (more->grid), 0, row));
+    gtk_size_group_add_widget (labels, gtk_grid_get_child_at (GTK_GRID (more->grid), 0, row));
   return more;
 }
 
@@ -159,7 +156,7 @@ dim_more_new (GtkSizeGroup *labels)
 static void
 activate (GtkWidget *combo, const char *id)
 {
-  if (! gtk_combo_box_set_active_id (GTK_COMBO_BOX (combo), id))
+  if (!gtk_combo_box_set_active_id (GTK_COMBO_BOX (combo), id))
     {
       gtk_combo_box_text_append (GTK_COMBO_BOX_TEXT (combo), id, id);
       gtk_combo_box_set_active_id (GTK_COMBO_BOX (combo), id);
@@ -232,7 +229,8 @@ read_option (DimRecipe *recipe, const char *name, const char *value)
   g_autofree char *old = dim_options_get (recipe->options, name);
   char            *options;
 
-  if (g_strcmp0 (old, value) == 0 || (! *value && (g_str_equal (old, "auto") || g_str_equal (old, "0"))))
+  if (g_strcmp0 (old, value) == 0
+      || (!*value && (g_str_equal (old, "auto") || g_str_equal (old, "0"))))
     return;
   options = dim_options_set (recipe->options, name, value);
   g_free (recipe->options);
@@ -250,10 +248,10 @@ active_id (GtkWidget *combo)
 void
 dim_more_read (DimMore *more, DimRecipe *recipe)
 {
-  int              n_threads = (int) dim_spin_get_setting (more->threads);
+  int              n_threads = (int)dim_spin_get_setting (more->threads);
   g_autofree char *threads = n_threads ? g_strdup_printf ("%d", n_threads) : g_strdup ("");
 
-  recipe->steps = (int) dim_spin_get_setting (more->steps);
+  recipe->steps = (int)dim_spin_get_setting (more->steps);
   recipe->guidance = dim_spin_get_setting (more->guidance);
   g_free (recipe->sampler);
   recipe->sampler = g_strdup (active_id (more->sampler));

@@ -18,7 +18,7 @@ char *
 dim_options_get (const char *options, const char *name)
 {
   g_auto (GStrv) words = g_strsplit_set (options, " \t\n", -1);
-  const char    *found = "";
+  const char *found = "";
 
   for (char **word = words; *word; word++)
     if (value_of (*word, name))
@@ -30,10 +30,10 @@ char *
 dim_options_set (const char *options, const char *name, const char *value)
 {
   g_auto (GStrv) words = g_strsplit_set (options, " \t\n", -1);
-  GString       *result = g_string_new (NULL);
+  GString *result = g_string_new (NULL);
 
   for (char **word = words; *word; word++)
-    if (**word && ! value_of (*word, name))
+    if (**word && !value_of (*word, name))
       g_string_append_printf (result, "%s%s", result->len ? " " : "", *word);
   if (*value)
     g_string_append_printf (result, "%s%s=%s", result->len ? " " : "", name, value);

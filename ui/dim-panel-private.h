@@ -2,9 +2,10 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * The recipe is the state. A property or a control that changes writes one field of it (dim-panel.c) and asks for a
- * settling, which runs when the main loop is idle (dim-panel-settle.c): it looks up what the names mean, shows the
- * recipe in the controls, and estimates. */
+ * The recipe is the state. A property (dim-panel.c) or a control (dim-panel-events.c) that changes
+ * writes one field of it and asks for a settling, which runs when the main loop is idle
+ * (dim-panel-settle.c): it looks up what the names mean, shows the recipe in the controls, and
+ * estimates. */
 #ifndef DIM_PANEL_PRIVATE_H
 #define DIM_PANEL_PRIVATE_H
 
@@ -50,7 +51,7 @@ struct _DimPanel
   gboolean   showing; /* the controls follow the recipe, and not the other way round */
   gboolean   running;
 
-  GtkWidget    *settings, *class_stack;
+  GtkWidget    *settings, *class_stack, *open_models;
   DimPresetBar *preset_bar;
   DimModelBox  *model_box;
   DimClassView *class_view;
@@ -62,14 +63,23 @@ struct _DimPanel
 };
 
 /* Each writes one field of the recipe, tells so and asks for a settling, if it is a change. */
-void dim_panel_put_text   (DimPanel *panel, DimPanelProp prop, const char *text);
-void dim_panel_put_recipe (DimPanel *panel, const DimRecipe *from); /* every setting; the preset is another matter */
+void dim_panel_put_text (DimPanel *panel, DimPanelProp prop, const char *text);
+void dim_panel_put_count (DimPanel *panel, DimPanelProp prop, int count);
+void dim_panel_put_guidance (DimPanel *panel, double guidance);
+void dim_panel_put_seed (DimPanel *panel, gint64 seed);
+
+/* Every setting; the preset is another matter. */
+void dim_panel_put_recipe (DimPanel *panel, const DimRecipe *from);
 
 /* Settles at once. Returns what could not be taken over, or NULL; g_free. */
 char *dim_panel_settle (DimPanel *panel);
+void  dim_panel_settle_pending (DimPanel *panel); /* if it was asked for */
 
 /* The preset's settings are those that the panel has, until one is changed. */
 void dim_panel_keep_preset (DimPanel *panel, const char *name, const DimRecipe *from);
+
+/* Has the controls act. */
+void dim_panel_connect (DimPanel *panel);
 
 const DimModelInfo *dim_panel_model (DimPanel *panel); /* NULL: none is installed */
 

@@ -45,14 +45,14 @@ static void
 settle_preset (DimPanel *panel, GString *notice)
 {
   g_autoptr (GError) error = NULL;
-  DimRecipe          merged, preset;
+  DimRecipe merged, preset;
 
-  if (! panel->preset_pending)
+  if (!panel->preset_pending)
     return;
   panel->preset_pending = FALSE;
-  if (! *panel->preset)
+  if (!*panel->preset)
     return;
-  if (! dim_presets_load (panel->preset, &preset, NULL, &error))
+  if (!dim_presets_load (panel->preset, &preset, NULL, &error))
     {
       add_notice (notice, g_strdup (error->message));
       dim_panel_put_text (panel, PROP_PRESET, "");
@@ -89,7 +89,7 @@ fall_back (DimPanel *panel, const GError *error, GString *notice)
 static void
 settle_model (DimPanel *panel, GString *notice)
 {
-  g_autoptr (GError)  error = NULL;
+  g_autoptr (GError) error = NULL;
   int                 old = panel->model;
   const DimModelInfo *info;
 
@@ -101,7 +101,7 @@ settle_model (DimPanel *panel, GString *notice)
   g_free (panel->model_name);
   panel->model_name = g_strdup (panel->recipe.model);
   info = dim_panel_model (panel);
-  if (! info || panel->model == old)
+  if (!info || panel->model == old)
     return;
   dim_class_view_set_names (panel->class_view, info->classes, info->n_classes, info->n_labels);
   dim_size_box_set_model (panel->size_box, info->native_size,
@@ -113,11 +113,11 @@ static void
 settle_class (DimPanel *panel, GString *notice)
 {
   const DimModelInfo *info = dim_panel_model (panel);
-  g_autoptr (GError)  error = NULL;
-  const char         *name = panel->recipe.class_name;
-  int                 label = -1;
+  g_autoptr (GError) error = NULL;
+  const char *name = panel->recipe.class_name;
+  int         label = -1;
 
-  if (! info)
+  if (!info)
     return;
   if (*name || info->n_classes > 0) /* else "" is no class at all */
     label = dim_model_info_find_class (info, name, &error);
@@ -139,9 +139,9 @@ static void
 settle_options (DimPanel *panel, GString *notice)
 {
   g_autoptr (GError) error = NULL;
-  DimOptions         options;
+  DimOptions options;
 
-  if (! dim_recipe_options (&panel->recipe, &options, &error))
+  if (!dim_recipe_options (&panel->recipe, &options, &error))
     {
       add_notice (notice, g_strdup_printf (_ ("%s; the options are left out."), error->message));
       dim_panel_put_text (panel, PROP_OPTIONS, "");
@@ -162,10 +162,10 @@ show_recipe (DimPanel *panel)
   dim_upsample_combo_show (panel->upsample, panel->recipe.upsample);
   if (info)
     dim_more_show (panel->more, &panel->recipe);
-  gtk_stack_set_visible_child_name (GTK_STACK (panel->class_stack),
-                                    ! info                ? "no-model"
-                                    : info->n_labels == 0 ? "no-classes"
-                                                          : "classes");
+  gtk_stack_set_visible_child_name (GTK_STACK (panel->class_stack), !info ? "no-model"
+                                                                    : info->n_labels == 0
+                                                                        ? "no-classes"
+                                                                        : "classes");
 }
 
 static char *
@@ -180,11 +180,10 @@ estimate_text (const DimEstimate *estimate)
 {
   g_autofree char *memory = memory_text (estimate->bytes);
 
-  return g_strdup_printf (g_dngettext (DIM_TEXT_DOMAIN,
-                                       "About %s of memory; the network runs %d time.",
-                                       "About %s of memory; the network runs %d times.",
-                                       estimate->evaluations),
-                          memory, estimate->evaluations);
+  return g_strdup_printf (
+      g_dngettext (DIM_TEXT_DOMAIN, "About %s of memory; the network runs %d time.",
+                   "About %s of memory; the network runs %d times.", estimate->evaluations),
+      memory, estimate->evaluations);
 }
 
 /* Why the parameters were refused; of width 0: without having come to the size. */
@@ -193,7 +192,7 @@ refusal_text (const GError *error, const DimParams *params, const DimEstimate *e
 {
   g_autofree char *memory = memory_text (estimate->bytes);
 
-  if (params->width == 0 || ! g_error_matches (error, DIM_ERROR, DIM_ERROR_NO_MEMORY))
+  if (params->width == 0 || !g_error_matches (error, DIM_ERROR, DIM_ERROR_NO_MEMORY))
     return dim_text_clean (error->message);
   if (estimate->bytes == G_MAXINT64)
     return g_strdup_printf (_ ("%d × %d is too large: there is not that much memory."),
@@ -202,7 +201,8 @@ refusal_text (const GError *error, const DimParams *params, const DimEstimate *e
                           params->width, params->height, memory);
 }
 
-/* The parameters, at the native size: a size that does not fit is told apart from all other mistakes. */
+/* The parameters, at the native size: a size that does not fit is told apart from all other
+ * mistakes. */
 static gboolean
 resolve (DimPanel *panel, DimParams *params, GError **error)
 {
@@ -220,13 +220,13 @@ static void
 estimate (DimPanel *panel)
 {
   const DimModelInfo *info = dim_panel_model (panel);
-  g_autoptr (GError)  error = NULL;
-  g_autofree char    *text = NULL;
-  DimParams           params = { 0 };
-  DimEstimate         result = { 0 };
-  gboolean            shrinks;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = NULL;
+  DimParams        params = { 0 };
+  DimEstimate      result = { 0 };
+  gboolean         shrinks;
 
-  if (! info)
+  if (!info)
     {
       dim_foot_show_estimate (panel->foot, "", FALSE, 0, 0);
       return;
@@ -240,7 +240,7 @@ estimate (DimPanel *panel)
   text = error ? refusal_text (error, &params, &result) : estimate_text (&result);
   shrinks = params.width > 0 && g_error_matches (error, DIM_ERROR, DIM_ERROR_NO_MEMORY)
             && dim_params_shrink (&params, info);
-  dim_foot_show_estimate (panel->foot, text, ! error, shrinks ? params.width : 0,
+  dim_foot_show_estimate (panel->foot, text, !error, shrinks ? params.width : 0,
                           shrinks ? params.height : 0);
 }
 
@@ -251,7 +251,7 @@ automatic_factor (DimPanel *panel)
   DimParams           params;
   DimEstimate         result;
 
-  if (! info || ! resolve (panel, &params, NULL))
+  if (!info || !resolve (panel, &params, NULL))
     return 0;
   dim_size_box_shown (panel->size_box, &params.width, &params.height);
   params.upsample = DIM_UPSAMPLE_AUTO;
@@ -269,7 +269,7 @@ dim_panel_settle (DimPanel *panel)
   settle_model (panel, notice);
   settle_class (panel, notice);
   settle_options (panel, notice);
-  if (*panel->preset && ! same_settings (&panel->recipe, &panel->preset_recipe))
+  if (*panel->preset && !same_settings (&panel->recipe, &panel->preset_recipe))
     dim_panel_put_text (panel, PROP_PRESET, "");
   show_recipe (panel);
   panel->showing = FALSE;

@@ -29,8 +29,8 @@ settle_when_idle (gpointer panel)
   return G_SOURCE_REMOVE;
 }
 
-static void
-settle_now (DimPanel *panel)
+void
+dim_panel_settle_pending (DimPanel *panel)
 {
   if (panel->settling != 0)
     g_free (dim_panel_settle (panel));
@@ -98,8 +98,8 @@ dim_panel_put_text (DimPanel *panel, DimPanelProp prop, const char *text)
   changed (panel, prop);
 }
 
-static void
-put_count (DimPanel *panel, DimPanelProp prop, int count)
+void
+dim_panel_put_count (DimPanel *panel, DimPanelProp prop, int count)
 {
   int *field = count_of (panel, prop);
 
@@ -110,8 +110,8 @@ put_count (DimPanel *panel, DimPanelProp prop, int count)
     }
 }
 
-static void
-put_guidance (DimPanel *panel, double guidance)
+void
+dim_panel_put_guidance (DimPanel *panel, double guidance)
 {
   if (panel->recipe.guidance != guidance)
     {
@@ -120,8 +120,8 @@ put_guidance (DimPanel *panel, double guidance)
     }
 }
 
-static void
-put_seed (DimPanel *panel, gint64 seed)
+void
+dim_panel_put_seed (DimPanel *panel, gint64 seed)
 {
   if (panel->recipe.seed != seed)
     {
@@ -138,12 +138,12 @@ dim_panel_put_recipe (DimPanel *panel, const DimRecipe *from)
   dim_panel_put_text (panel, PROP_SAMPLER, from->sampler);
   dim_panel_put_text (panel, PROP_UPSAMPLE, from->upsample);
   dim_panel_put_text (panel, PROP_OPTIONS, from->options);
-  put_count (panel, PROP_WIDTH, MIN (from->width, DIM_PANEL_SIDE_MAX));
-  put_count (panel, PROP_HEIGHT, MIN (from->height, DIM_PANEL_SIDE_MAX));
-  put_count (panel, PROP_STEPS, MIN (from->steps, DIM_PANEL_STEPS_MAX));
-  put_guidance (panel, MIN (from->guidance, DIM_PANEL_GUIDANCE_MAX));
-  put_seed (panel, from->seed);
-  if (! g_str_equal (panel->recipe.unknown, from->unknown))
+  dim_panel_put_count (panel, PROP_WIDTH, MIN (from->width, DIM_PANEL_SIDE_MAX));
+  dim_panel_put_count (panel, PROP_HEIGHT, MIN (from->height, DIM_PANEL_SIDE_MAX));
+  dim_panel_put_count (panel, PROP_STEPS, MIN (from->steps, DIM_PANEL_STEPS_MAX));
+  dim_panel_put_guidance (panel, MIN (from->guidance, DIM_PANEL_GUIDANCE_MAX));
+  dim_panel_put_seed (panel, from->seed);
+  if (!g_str_equal (panel->recipe.unknown, from->unknown))
     {
       g_free (panel->recipe.unknown);
       panel->recipe.unknown = g_strdup (from->unknown);
@@ -179,11 +179,11 @@ dim_panel_set_property (GObject *object, guint prop, const GValue *value, GParam
   if (text_of (panel, prop))
     dim_panel_put_text (panel, prop, g_value_get_string (value));
   else if (count_of (panel, prop))
-    put_count (panel, prop, g_value_get_int (value));
+    dim_panel_put_count (panel, prop, g_value_get_int (value));
   else if (prop == PROP_GUIDANCE)
-    put_guidance (panel, g_value_get_double (value));
+    dim_panel_put_guidance (panel, g_value_get_double (value));
   else if (prop == PROP_SEED)
-    put_seed (panel, (gint64) g_value_get_double (value));
+    dim_panel_put_seed (panel, (gint64)g_value_get_double (value));
   else
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop, pspec);
 }
@@ -197,10 +197,8 @@ install_properties (GObjectClass *object)
 
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
     props[PROP_MODEL + i] = g_param_spec_string (texts[i], NULL, NULL, "", flags);
-  props[PROP_WIDTH]
-      = g_param_spec_int ("width", NULL, NULL, 0, DIM_PANEL_SIDE_MAX, 0, flags);
-  props[PROP_HEIGHT]
-      = g_param_spec_int ("height", NULL, NULL, 0, DIM_PANEL_SIDE_MAX, 0, flags);
+  props[PROP_WIDTH] = g_param_spec_int ("width", NULL, NULL, 0, DIM_PANEL_SIDE_MAX, 0, flags);
+  props[PROP_HEIGHT] = g_param_spec_int ("height", NULL, NULL, 0, DIM_PANEL_SIDE_MAX, 0, flags);
   props[PROP_STEPS] = g_param_spec_int ("steps", NULL, NULL, 0, DIM_PANEL_STEPS_MAX, 0, flags);
   props[PROP_GUIDANCE]
       = g_param_spec_double ("guidance", NULL, NULL, 0, DIM_PANEL_GUIDANCE_MAX, 0, flags);
@@ -208,195 +206,7 @@ install_properties (GObjectClass *object)
   g_object_class_install_properties (object, N_PROPS, props);
 }
 
-/* ---- what a person does ---- */
-
-static void
-on_preset_picked (DimPanel *panel, const char *name)
-{
-  g_autoptr (GError) error = NULL;
-  g_autofree char   *notice = NULL;
-  DimRecipe          recipe;
-
-  dim_foot_show_message (panel->foot, NULL);
-  if (! *name)
-    dim_panel_put_text (panel, PROP_PRESET, "");
-  else if (! dim_presets_load (name, &recipe, NULL, &error))
-    {
-      dim_foot_show_message (panel->foot, error->message);
-      dim_preset_bar_show (panel->preset_bar, panel->preset);
-    }
-  else
-    {
-      dim_panel_put_recipe (panel, &recipe);
-      dim_panel_keep_preset (panel, name, &recipe);
-      dim_recipe_clear (&recipe);
-      settle_now (panel);
-    }
-}
-
-/* A preset names what is shown: "the default model" may be another one elsewhere, and so may its first class. */
-static void
-on_preset_save (DimPanel *panel, const char *name, gboolean replace)
-{
-  const DimModelInfo *info = dim_panel_model (panel);
-  int                 label = dim_class_view_get_label (panel->class_view);
-  g_autoptr (GError)  error = NULL;
-  DimRecipe           recipe;
-
-  dim_recipe_copy (&recipe, &panel->recipe);
-  if (info && ! *recipe.model)
-    {
-      g_free (recipe.model);
-      recipe.model = g_strdup (dim_models_name (panel->models, panel->model));
-    }
-  if (info && ! *recipe.class_name && label >= 0)
-    {
-      g_free (recipe.class_name);
-      recipe.class_name = dim_models_class_name (info, label);
-    }
-  dim_presets_save (name, &recipe, replace, &error);
-  dim_recipe_clear (&recipe);
-  dim_preset_bar_saved (panel->preset_bar, name, error);
-}
-
-static void
-on_notice (DimPanel *panel, const char *text)
-{
-  dim_foot_show_message (panel->foot, text);
-}
-
-static void
-on_model (DimPanel *panel, int index)
-{
-  dim_panel_put_text (panel, PROP_MODEL, dim_models_name (panel->models, index));
-}
-
-static void
-on_class (DimPanel *panel)
-{
-  g_autofree char *name = NULL;
-
-  if (panel->showing)
-    return;
-  name = dim_models_class_name (dim_panel_model (panel),
-                                dim_class_view_get_label (panel->class_view));
-  dim_panel_put_text (panel, PROP_CLASS, name);
-}
-
-static void
-on_size (DimPanel *panel)
-{
-  int width, height;
-
-  if (panel->showing)
-    return;
-  dim_size_box_get (panel->size_box, &width, &height);
-  put_count (panel, PROP_WIDTH, width);
-  put_count (panel, PROP_HEIGHT, height);
-}
-
-static void
-on_upsample (DimPanel *panel)
-{
-  const char *id = gtk_combo_box_get_active_id (GTK_COMBO_BOX (panel->upsample));
-
-  if (! panel->showing && id)
-    dim_panel_put_text (panel, PROP_UPSAMPLE, id);
-}
-
-static void
-on_seed (DimPanel *panel)
-{
-  if (! panel->showing)
-    put_seed (panel, dim_seed_box_get (panel->seed_box));
-}
-
-static void
-on_more (DimPanel *panel)
-{
-  DimRecipe recipe;
-
-  if (panel->showing)
-    return;
-  dim_recipe_copy (&recipe, &panel->recipe);
-  dim_more_read (panel->more, &recipe);
-  dim_panel_put_recipe (panel, &recipe);
-  dim_recipe_clear (&recipe);
-}
-
-static void
-on_use_size (DimPanel *panel, int width, int height)
-{
-  put_count (panel, PROP_WIDTH, width);
-  put_count (panel, PROP_HEIGHT, height);
-}
-
-/* A preset's file dropped anywhere on the panel is imported. */
-static void
-on_drop (DimPanel *panel, GdkDragContext *context, int x, int y, GtkSelectionData *data)
-{
-  g_auto (GStrv) uris = gtk_selection_data_get_uris (data);
-
-  for (char **uri = uris; uri && *uri && ! panel->running; uri++)
-    {
-      g_autofree char *file = g_filename_from_uri (*uri, NULL, NULL);
-
-      if (file)
-        dim_preset_bar_import (panel->preset_bar, file);
-    }
-}
-
-static void
-on_open_models (DimPanel *panel)
-{
-  GtkWidget         *window = gtk_widget_get_toplevel (GTK_WIDGET (panel));
-  g_autoptr (GError) error = NULL;
-  g_autofree char   *folder = dim_models_folder ();
-  g_autofree char   *uri = g_filename_to_uri (folder, NULL, NULL);
-
-  g_mkdir_with_parents (folder, 0777); /* if it cannot be made, opening it says so */
-  if (! gtk_show_uri_on_window (GTK_IS_WINDOW (window) ? GTK_WINDOW (window) : NULL, uri,
-                                GDK_CURRENT_TIME, &error))
-    {
-      g_autofree char *text
-          = g_strdup_printf (_ ("%s cannot be opened: %s."), folder, error->message);
-
-      dim_foot_show_message (panel->foot, text);
-    }
-}
-
-/* What was typed last may not have been looked at yet. */
-static void
-on_generate (DimPanel *panel)
-{
-  settle_now (panel);
-  if (gtk_widget_get_sensitive (dim_foot_generate (panel->foot)))
-    g_signal_emit (panel, signals[SIGNAL_GENERATE], 0);
-}
-
-static void
-on_stop (DimPanel *panel)
-{
-  g_signal_emit (panel, signals[SIGNAL_STOP], 0);
-}
-
-static void
-on_close (DimPanel *panel)
-{
-  g_signal_emit (panel, signals[SIGNAL_CLOSE], 0);
-}
-
-/* Escape in the search field takes the search away first. */
-static void
-on_stop_search (DimPanel *panel)
-{
-  GtkEntry *search = GTK_ENTRY (dim_class_view_search (panel->class_view));
-
-  if (*gtk_entry_get_text (search))
-    gtk_entry_set_text (search, "");
-  else
-    on_close (panel);
-}
+/* ---- the object ---- */
 
 static void
 dim_panel_map (GtkWidget *widget)
@@ -406,12 +216,10 @@ dim_panel_map (GtkWidget *widget)
 
   GTK_WIDGET_CLASS (dim_panel_parent_class)->map (widget);
   gtk_widget_grab_default (dim_foot_generate (panel->foot));
-  settle_now (panel);
+  dim_panel_settle_pending (panel);
   if (gtk_widget_get_mapped (search))
     gtk_widget_grab_focus (search);
 }
-
-/* ---- the object ---- */
 
 static void
 dim_panel_dispose (GObject *object)
@@ -486,7 +294,6 @@ static GtkWidget *
 new_no_model (DimPanel *panel)
 {
   GtkWidget       *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
-  GtkWidget       *button = gtk_button_new_with_mnemonic (_ ("Open m_y models folder"));
   g_autofree char *folder = dim_models_folder ();
   g_autofree char *text = g_strdup_printf (
       _ ("No model is installed. A model is a folder with a file model.json: put one into %s, and "
@@ -498,11 +305,11 @@ new_no_model (DimPanel *panel)
   gtk_label_set_line_wrap (GTK_LABEL (label), TRUE);
   gtk_label_set_line_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
   gtk_label_set_max_width_chars (GTK_LABEL (label), 50);
-  gtk_widget_set_name (button, "open-models");
-  gtk_widget_set_halign (button, GTK_ALIGN_START);
-  g_signal_connect_swapped (button, "clicked", G_CALLBACK (on_open_models), panel);
+  panel->open_models = gtk_button_new_with_mnemonic (_ ("Open m_y models folder"));
+  gtk_widget_set_name (panel->open_models, "open-models");
+  gtk_widget_set_halign (panel->open_models, GTK_ALIGN_START);
   gtk_container_add (GTK_CONTAINER (box), label);
-  gtk_container_add (GTK_CONTAINER (box), button);
+  gtk_container_add (GTK_CONTAINER (box), panel->open_models);
   return box;
 }
 
@@ -546,45 +353,10 @@ new_grid (DimPanel *panel, GtkSizeGroup *labels)
   return grid;
 }
 
-static void
-connect_all (DimPanel *panel)
-{
-  static const struct
-  {
-    gsize       sender;
-    const char *signal;
-    GCallback   handler;
-  } table[] = {
-#define SENDER(field) G_STRUCT_OFFSET (DimPanel, field)
-    { SENDER (preset_bar), "picked", G_CALLBACK (on_preset_picked) },
-    { SENDER (preset_bar), "save", G_CALLBACK (on_preset_save) },
-    { SENDER (preset_bar), "notice", G_CALLBACK (on_notice) },
-    { SENDER (model_box), "picked", G_CALLBACK (on_model) },
-    { SENDER (class_view), "notify::label", G_CALLBACK (on_class) },
-    { SENDER (size_box), "notify::width", G_CALLBACK (on_size) },
-    { SENDER (size_box), "notify::height", G_CALLBACK (on_size) },
-    { SENDER (upsample), "changed", G_CALLBACK (on_upsample) },
-    { SENDER (seed_box), "notify::seed", G_CALLBACK (on_seed) },
-    { SENDER (more), "changed", G_CALLBACK (on_more) },
-    { SENDER (foot), "generate", G_CALLBACK (on_generate) },
-    { SENDER (foot), "stop", G_CALLBACK (on_stop) },
-    { SENDER (foot), "close", G_CALLBACK (on_close) },
-    { SENDER (foot), "use-size", G_CALLBACK (on_use_size) },
-#undef SENDER
-  };
-
-  for (guint i = 0; i < G_N_ELEMENTS (table); i++)
-    g_signal_connect_swapped (G_STRUCT_MEMBER (gpointer, panel, table[i].sender), table[i].signal,
-                              table[i].handler, panel);
-  g_signal_connect_swapped (dim_class_view_search (panel->class_view), "stop-search",
-                            G_CALLBACK (on_stop_search), panel);
-  g_signal_connect (panel, "drag-data-received", G_CALLBACK (on_drop), NULL);
-}
-
 DimPanel *
 dim_panel_new (int canvas_width, int canvas_height)
 {
-  DimPanel                *panel = g_object_new (DIM_TYPE_PANEL, NULL);
+  DimPanel *panel = g_object_new (DIM_TYPE_PANEL, NULL);
   g_autoptr (GtkSizeGroup) labels = gtk_size_group_new (GTK_SIZE_GROUP_HORIZONTAL);
 
   panel->preset_bar = dim_preset_bar_new ();
@@ -605,7 +377,7 @@ dim_panel_new (int canvas_width, int canvas_height)
 
   gtk_drag_dest_set (GTK_WIDGET (panel), GTK_DEST_DEFAULT_ALL, NULL, 0, GDK_ACTION_COPY);
   gtk_drag_dest_add_uri_targets (GTK_WIDGET (panel));
-  connect_all (panel);
+  dim_panel_connect (panel);
   gtk_widget_show_all (GTK_WIDGET (panel));
   g_free (dim_panel_settle (panel));
   return panel;
@@ -616,7 +388,7 @@ dim_panel_new (int canvas_width, int canvas_height)
 void
 dim_panel_get_recipe (DimPanel *panel, DimRecipe *recipe)
 {
-  settle_now (panel);
+  dim_panel_settle_pending (panel);
   dim_recipe_copy (recipe, &panel->recipe);
   dim_size_box_shown (panel->size_box, &recipe->width, &recipe->height);
 }
@@ -638,7 +410,7 @@ dim_panel_set_running (DimPanel *panel, gboolean running)
   if (running == panel->running)
     return;
   panel->running = running;
-  gtk_widget_set_sensitive (panel->settings, ! running);
+  gtk_widget_set_sensitive (panel->settings, !running);
   dim_foot_set_running (panel->foot, running);
   if (running) /* Enter is Stop; without the focus there it would be Close */
     gtk_widget_grab_focus (dim_foot_generate (panel->foot));

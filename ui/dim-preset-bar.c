@@ -85,10 +85,10 @@ void
 dim_preset_bar_show (DimPresetBar *bar, const char *name)
 {
   bar->showing = TRUE;
-  if (! gtk_combo_box_set_active_id (GTK_COMBO_BOX (bar->combo), name))
+  if (!gtk_combo_box_set_active_id (GTK_COMBO_BOX (bar->combo), name))
     {
       refill (bar); /* another program may have made it */
-      if (! gtk_combo_box_set_active_id (GTK_COMBO_BOX (bar->combo), name))
+      if (!gtk_combo_box_set_active_id (GTK_COMBO_BOX (bar->combo), name))
         append_file (bar, name);
     }
   bar->showing = FALSE;
@@ -142,26 +142,28 @@ hint (DimPresetBar *bar, const char *text)
 static void
 on_entry (DimPresetBar *bar)
 {
-  g_autofree char *safe = dim_presets_safe_name (gtk_entry_get_text (GTK_ENTRY (bar->entry)));
-  gboolean         replace = would_replace (bar);
+  static const char *const labels[] = { N_ ("Save"), N_ ("Rename"), N_ ("Delete") };
+  const char              *text = gtk_entry_get_text (GTK_ENTRY (bar->entry));
+  g_autofree char         *wanted = g_strstrip (g_strdup (text));
+  g_autofree char         *safe = dim_presets_safe_name (text);
+  g_autofree char         *other = NULL;
+  gboolean                 replace = would_replace (bar);
 
-  hint (bar, replace ? _ ("There is a preset of this name already.") : NULL);
-  gtk_button_set_label (GTK_BUTTON (bar->confirm), bar->ask == ASK_RENAME   ? _ ("Rename")
-                                                   : bar->ask == ASK_DELETE ? _ ("Delete")
-                                                   : replace                ? _ ("Replace")
-                                                                            : _ ("Save"));
+  if (safe && !g_str_equal (safe, wanted))
+    other = g_strdup_printf (_ ("It will be called “%s”."), safe);
+  hint (bar, replace ? _ ("There is a preset of this name already.") : other);
+  gtk_button_set_label (GTK_BUTTON (bar->confirm), replace ? _ ("Replace") : _ (labels[bar->ask]));
   gtk_widget_set_sensitive (bar->confirm, safe != NULL);
 }
 
 static void
 ask (DimPresetBar *bar, Ask what)
 {
-  const char *name = *picked (bar) ? picked (bar) : bar->last;
+  const char      *name = *picked (bar) ? picked (bar) : bar->last;
   g_autofree char *question
-      = what == ASK_SAVE ? g_strdup (_ ("Save these settings as the preset"))
-        : what == ASK_RENAME
-            ? g_strdup_printf (_ ("New name of the preset “%s”"), picked (bar))
-            : g_strdup_printf (_ ("Delete the preset “%s”?"), picked (bar));
+      = what == ASK_SAVE     ? g_strdup (_ ("Save these settings as the preset"))
+        : what == ASK_RENAME ? g_strdup_printf (_ ("New name of the preset “%s”"), picked (bar))
+                             : g_strdup_printf (_ ("Delete the preset “%s”?"), picked (bar));
 
   bar->ask = what;
   gtk_label_set_text (GTK_LABEL (bar->question), question);
@@ -188,9 +190,9 @@ static void
 on_confirm (DimPresetBar *bar)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char   *name = dim_presets_safe_name (gtk_entry_get_text (GTK_ENTRY (bar->entry)));
+  g_autofree char *name = dim_presets_safe_name (gtk_entry_get_text (GTK_ENTRY (bar->entry)));
 
-  if (! name) /* Enter on a name that no file can have */
+  if (!name) /* Enter on a name that no file can have */
     return;
   switch (bar->ask)
     {
@@ -255,13 +257,13 @@ void
 dim_preset_bar_import (DimPresetBar *bar, const char *file)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char   *unknown = NULL;
-  g_autofree char   *name = dim_presets_import (file, &unknown, &error);
-  g_autofree char   *text = NULL;
+  g_autofree char *unknown = NULL;
+  g_autofree char *name = dim_presets_import (file, &unknown, &error);
+  g_autofree char *text = NULL;
 
   if (name)
     pick (bar, name);
-  if (! name)
+  if (!name)
     text = g_strdup (error->message);
   else if (unknown)
     text = g_strdup_printf (_ ("“%s” has settings that this version does not know, and keeps: %s."),
@@ -275,7 +277,7 @@ dim_preset_bar_export (DimPresetBar *bar, const char *file)
 {
   g_autoptr (GError) error = NULL;
 
-  if (! dim_presets_export (picked (bar), file, &error))
+  if (!dim_presets_export (picked (bar), file, &error))
     notice (bar, error->message);
 }
 
@@ -414,7 +416,8 @@ dim_preset_bar_init (DimPresetBar *bar)
   bar->menu_button = gtk_menu_button_new ();
   gtk_button_set_image (GTK_BUTTON (bar->menu_button), image);
   gtk_widget_set_name (bar->menu_button, "preset-menu");
-  gtk_widget_set_tooltip_text (bar->menu_button, _ ("Save, rename, delete, import and export presets"));
+  gtk_widget_set_tooltip_text (bar->menu_button,
+                               _ ("Save, rename, delete, import and export presets"));
   atk_object_set_name (gtk_widget_get_accessible (bar->menu_button), _ ("Presets' menu"));
   gtk_box_pack_start (GTK_BOX (bar), bar->menu_button, FALSE, FALSE, 0);
 

@@ -4,8 +4,8 @@
  *
  * Signals
  *   "picked" (const char *name)    a person chose this preset
- *   "save" (const char *name, gboolean replace)    wants the settings kept: answer with dim_preset_bar_saved
- *   "notice" (const char *text)    a sentence for people */
+ *   "save" (const char *name, gboolean replace)    wants the settings kept: answer with
+ * dim_preset_bar_saved "notice" (const char *text)    a sentence for people */
 #ifndef DIM_PRESET_BAR_H
 #define DIM_PRESET_BAR_H
 

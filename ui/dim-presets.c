@@ -10,7 +10,9 @@
 #include "ui/dim-i18n.h"
 
 #define SUFFIX ".json"
-#define NAME_BYTES_MAX 200 /* a file's name holds 255, the suffix and a temporary name's included */
+#define NAME_BYTES_MAX                                                                             \
+  200 /* a file's name holds 255, the suffix and a temporary name's included                       \
+       */
 
 char *
 dim_presets_folder (void)
@@ -36,7 +38,7 @@ is_file (const char *preset)
 static int
 compare_names (gconstpointer a, gconstpointer b)
 {
-  return g_utf8_collate (*(char *const *) a, *(char *const *) b);
+  return g_utf8_collate (*(char *const *)a, *(char *const *)b);
 }
 
 char **
@@ -59,7 +61,7 @@ dim_presets_list (void)
   g_clear_pointer (&dir, g_dir_close);
   g_ptr_array_sort (names, compare_names);
   g_ptr_array_add (names, NULL);
-  return (char **) g_ptr_array_free (names, FALSE);
+  return (char **)g_ptr_array_free (names, FALSE);
 }
 
 char *
@@ -106,12 +108,12 @@ dim_presets_load (const char *preset, DimRecipe *recipe, char **unknown_keys, GE
 {
   g_autofree char *file = is_file (preset) ? g_strdup (preset) : file_of (preset);
 
-  if (! is_file (preset) && ! g_file_test (file, G_FILE_TEST_EXISTS))
+  if (!is_file (preset) && !g_file_test (file, G_FILE_TEST_EXISTS))
     {
       g_autofree char *folder = dim_presets_folder ();
 
-      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
-                   _ ("There is no preset “%s” in %s."), preset, folder);
+      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_NOENT, _ ("There is no preset “%s” in %s."),
+                   preset, folder);
       return FALSE;
     }
   return dim_recipe_load (recipe, file, unknown_keys, error);
@@ -120,7 +122,7 @@ dim_presets_load (const char *preset, DimRecipe *recipe, char **unknown_keys, GE
 static void
 merge_text (char **text, const char *from)
 {
-  if (! **text)
+  if (!**text)
     {
       g_free (*text);
       *text = g_strdup (from);
@@ -148,9 +150,9 @@ dim_presets_merge (const char *preset, DimRecipe *recipe, GError **error)
 {
   DimRecipe from;
 
-  if (! *preset)
+  if (!*preset)
     return TRUE;
-  if (! dim_presets_load (preset, &from, NULL, error))
+  if (!dim_presets_load (preset, &from, NULL, error))
     return FALSE;
   dim_presets_fill (recipe, &from);
   dim_recipe_clear (&from);
@@ -186,11 +188,11 @@ dim_presets_save (const char *name, const DimRecipe *recipe, gboolean replace, G
   DimRecipe        named;
   gboolean         saved;
 
-  if (! file)
+  if (!file)
     return FALSE;
-  if (! replace && g_file_test (file, G_FILE_TEST_EXISTS))
+  if (!replace && g_file_test (file, G_FILE_TEST_EXISTS))
     return fail_exists (name, error);
-  if (! make_folder (error))
+  if (!make_folder (error))
     return FALSE;
 
   dim_recipe_copy (&named, recipe);
@@ -211,7 +213,7 @@ dim_presets_rename (const char *from, const char *to, GError **error)
 
   if (g_strcmp0 (old_name, new_name) == 0)
     return TRUE;
-  if (! dim_presets_load (from, &recipe, NULL, error))
+  if (!dim_presets_load (from, &recipe, NULL, error))
     return FALSE;
   saved = dim_presets_save (to, &recipe, FALSE, error);
   dim_recipe_clear (&recipe);
@@ -224,7 +226,7 @@ dim_presets_remove (const char *name, GError **error)
   g_autofree char *file = checked_file_of (name, error);
   int              code;
 
-  if (! file)
+  if (!file)
     return FALSE;
   if (g_unlink (file) == 0)
     return TRUE;
@@ -257,11 +259,11 @@ dim_presets_import (const char *file, char **unknown_keys, GError **error)
   g_autofree char *name = NULL;
   DimRecipe        recipe;
 
-  if (! dim_recipe_load (&recipe, file, unknown_keys, error))
+  if (!dim_recipe_load (&recipe, file, unknown_keys, error))
     return NULL;
   wanted = dim_presets_safe_name (*recipe.name ? recipe.name : shown);
   name = free_name (wanted ? wanted : _ ("Imported"));
-  if (! dim_presets_save (name, &recipe, FALSE, error))
+  if (!dim_presets_save (name, &recipe, FALSE, error))
     {
       g_clear_pointer (&name, g_free);
       if (unknown_keys)
@@ -277,7 +279,7 @@ dim_presets_export (const char *name, const char *file, GError **error)
   DimRecipe recipe;
   gboolean  saved;
 
-  if (! dim_presets_load (name, &recipe, NULL, error))
+  if (!dim_presets_load (name, &recipe, NULL, error))
     return FALSE;
   saved = dim_recipe_save (&recipe, file, error);
   dim_recipe_clear (&recipe);

@@ -61,7 +61,7 @@ static void
 dim_seed_box_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   if (id == PROP_SEED)
-    dim_seed_box_set (DIM_SEED_BOX (object), (gint64) g_value_get_double (value));
+    dim_seed_box_set (DIM_SEED_BOX (object), (gint64)g_value_get_double (value));
   else
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
 }
@@ -122,7 +122,7 @@ dim_seed_box_new (void)
 gint64
 dim_seed_box_get (DimSeedBox *box)
 {
-  return (gint64) dim_spin_get_setting (box->number);
+  return (gint64)dim_spin_get_setting (box->number);
 }
 
 void

@@ -33,16 +33,17 @@ shown (DimSpin *spin)
   return gtk_spin_button_get_value_as_int (GTK_SPIN_BUTTON (spin));
 }
 
-/* The lock carries a change of one side over to the other one, from the ratio it was closed at: no rounding adds up. */
+/* The lock carries a change of one side over to the other one, from the ratio it was closed at: no
+ * rounding adds up. */
 static void
 carry_over (DimSizeBox *box, DimSpin *from, DimSpin *to)
 {
   double side = shown (from);
 
-  if (! gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (box->lock)))
+  if (!gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (box->lock)))
     return;
   side = from == box->width ? side / box->ratio : side * box->ratio;
-  dim_spin_set_setting (to, CLAMP ((int) (side + 0.5), 1, DIM_PANEL_SIDE_MAX));
+  dim_spin_set_setting (to, CLAMP ((int)(side + 0.5), 1, DIM_PANEL_SIDE_MAX));
 }
 
 static void
@@ -60,7 +61,7 @@ on_setting (DimSpin *spin, GParamSpec *pspec, DimSizeBox *box)
 static void
 keep_ratio (DimSizeBox *box)
 {
-  box->ratio = (double) shown (box->width) / shown (box->height);
+  box->ratio = (double)shown (box->width) / shown (box->height);
 }
 
 static void
@@ -82,7 +83,8 @@ on_menu_item (GtkMenuItem *item, DimSizeBox *box)
                     GPOINTER_TO_INT (g_object_get_data (G_OBJECT (item), "height")));
 }
 
-/* An entry "what (W × H)", which sets the two values given: 0 for what the shown numbers stand for. */
+/* An entry "what (W × H)", which sets the two values given: 0 for what the shown numbers stand for.
+ */
 static void
 add_item (DimSizeBox *box, GtkWidget *menu, const char *what, int width, int height, int set_width,
           int set_height)
@@ -151,14 +153,12 @@ static void
 dim_size_box_class_init (DimSizeBoxClass *klass)
 {
   GObjectClass *object = G_OBJECT_CLASS (klass);
-  GParamFlags   flags
-      = G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS;
+  GParamFlags   flags = G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS;
 
   object->get_property = dim_size_box_get_property;
   object->set_property = dim_size_box_set_property;
   g_object_class_install_property (
-      object, PROP_WIDTH,
-      g_param_spec_int ("width", NULL, NULL, 0, DIM_PANEL_SIDE_MAX, 0, flags));
+      object, PROP_WIDTH, g_param_spec_int ("width", NULL, NULL, 0, DIM_PANEL_SIDE_MAX, 0, flags));
   g_object_class_install_property (
       object, PROP_HEIGHT,
       g_param_spec_int ("height", NULL, NULL, 0, DIM_PANEL_SIDE_MAX, 0, flags));
@@ -236,8 +236,8 @@ dim_size_box_set_model (DimSizeBox *box, int native_size, int grid)
 void
 dim_size_box_get (DimSizeBox *box, int *width, int *height)
 {
-  *width = (int) dim_spin_get_setting (box->width);
-  *height = (int) dim_spin_get_setting (box->height);
+  *width = (int)dim_spin_get_setting (box->width);
+  *height = (int)dim_spin_get_setting (box->height);
 }
 
 void

@@ -44,7 +44,7 @@ number_text (DimSpin *spin, double value)
 static char *
 shown_text (DimSpin *spin)
 {
-  if (! is_set (spin) && spin->unset_text)
+  if (!is_set (spin) && spin->unset_text)
     return g_strdup (spin->unset_text);
   return number_text (spin, gtk_spin_button_get_value (GTK_SPIN_BUTTON (spin)));
 }
@@ -71,12 +71,12 @@ read_text (DimSpin *spin, double *setting)
   double           lower, upper;
 
   *setting = spin->unset;
-  if (! *text || g_strcmp0 (text, spin->unset_text) == 0)
+  if (!*text || g_strcmp0 (text, spin->unset_text) == 0)
     return TRUE;
 
   *setting = g_strtod (text, &end);
   gtk_spin_button_get_range (GTK_SPIN_BUTTON (spin), &lower, &upper);
-  if (*end || ! (*setting >= lower && *setting <= upper))
+  if (*end || !(*setting >= lower && *setting <= upper))
     return FALSE;
   return gtk_spin_button_get_digits (GTK_SPIN_BUTTON (spin)) > 0 || *setting == floor (*setting);
 }
@@ -88,7 +88,7 @@ take (DimSpin *spin, double setting)
 
   spin->setting = setting;
   gtk_spin_button_set_value (GTK_SPIN_BUTTON (spin), is_set (spin) ? setting : spin->fallback);
-  if (! spin->typing)
+  if (!spin->typing)
     write_text (spin);
   if (changed)
     g_object_notify (G_OBJECT (spin), "setting");
@@ -99,7 +99,7 @@ on_changed (DimSpin *spin)
 {
   double setting;
 
-  if (spin->writing || ! read_text (spin, &setting))
+  if (spin->writing || !read_text (spin, &setting))
     return;
   spin->typing = TRUE;
   take (spin, setting);
@@ -112,14 +112,14 @@ on_value_changed (DimSpin *spin)
 {
   double value = gtk_spin_button_get_value (GTK_SPIN_BUTTON (spin));
 
-  if (! spin->typing && value != (is_set (spin) ? spin->setting : spin->fallback))
+  if (!spin->typing && value != (is_set (spin) ? spin->setting : spin->fallback))
     take (spin, value);
 }
 
 static gboolean
 on_output (DimSpin *spin)
 {
-  if (! spin->typing)
+  if (!spin->typing)
     write_text (spin);
   return TRUE;
 }
@@ -130,7 +130,7 @@ on_input (DimSpin *spin, double *value)
 {
   double setting;
 
-  if (! read_text (spin, &setting))
+  if (!read_text (spin, &setting))
     return GTK_INPUT_ERROR;
   *value = gtk_spin_button_get_value (GTK_SPIN_BUTTON (spin));
   return TRUE;
@@ -176,11 +176,10 @@ dim_spin_class_init (DimSpinClass *klass)
   object->get_property = dim_spin_get_property;
   object->set_property = dim_spin_set_property;
   object->finalize = dim_spin_finalize;
-  g_object_class_install_property (object, PROP_SETTING,
-                                   g_param_spec_double ("setting", NULL, NULL, -G_MAXDOUBLE,
-                                                        G_MAXDOUBLE, 0,
-                                                        G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY
-                                                            | G_PARAM_STATIC_STRINGS));
+  g_object_class_install_property (
+      object, PROP_SETTING,
+      g_param_spec_double ("setting", NULL, NULL, -G_MAXDOUBLE, G_MAXDOUBLE, 0,
+                           G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS));
 }
 
 static void
@@ -232,7 +231,7 @@ dim_spin_set_fallback (DimSpin *spin, double fallback)
   if (fallback == spin->fallback)
     return;
   spin->fallback = fallback;
-  if (! is_set (spin))
+  if (!is_set (spin))
     take (spin, spin->setting);
 }
 

@@ -2,8 +2,9 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * While it is not set it shows the fallback, and follows it; emptying the field unsets it again. What a person types
- * counts at each key; a text that is no number in range is put back to the last good one when the field is left.
+ * While it is not set it shows the fallback, and follows it; emptying the field unsets it again.
+ * What a person types counts at each key; a text that is no number in range is put back to the last
+ * good one when the field is left.
  *
  * Property "setting": double, what is set. The spin button's own value is the number shown. */
 #ifndef DIM_SPIN_H
@@ -16,7 +17,8 @@ G_BEGIN_DECLS
 #define DIM_TYPE_SPIN (dim_spin_get_type ())
 G_DECLARE_FINAL_TYPE (DimSpin, dim_spin, DIM, SPIN, GtkSpinButton)
 
-/* `unset` is the setting that means "not set"; it lies outside lower..upper. At most `digits` decimals are shown. */
+/* `unset` is the setting that means "not set"; it lies outside lower..upper. At most `digits`
+ * decimals are shown. */
 DimSpin *dim_spin_new (double unset, double lower, double upper, double step, int digits);
 
 double dim_spin_get_setting (DimSpin *spin);

@@ -10,7 +10,7 @@
 static void
 append_factor (GtkWidget *combo, const char *id, gint64 factor)
 {
-  g_autofree char *text = g_strdup_printf (_ ("upsample guidance, %d×"), (int) factor);
+  g_autofree char *text = g_strdup_printf (_ ("upsample guidance, %d×"), (int)factor);
 
   gtk_combo_box_text_append (GTK_COMBO_BOX_TEXT (combo), id, text);
 }

@@ -20,11 +20,11 @@ void kit_close(Kit *kit);
 void kit_no_models(void); /* until kit_init's models are put back by kit_models */
 void kit_models(void);
 
-GtkWidget *kit_find(const Kit *kit, const char *name);       /* asserts that it is there */
+GtkWidget *kit_find(const Kit *kit, const char *name);        /* asserts that it is there */
 GtkWidget *kit_find_below(GtkWidget *root, const char *name); /* NULL: not there */
-void kit_settle(void);                                       /* the main loop, until it is idle */
+void kit_settle(void);                                        /* the main loop, until it is idle */
 
-void kit_wait(const int *count, int expected);               /* a pressed button acts a moment later */
+void kit_wait(const int *count, int expected); /* a pressed button acts a moment later */
 
 /* A key as the window gets it. */
 void kit_key(const Kit *kit, guint keyval, GdkModifierType modifiers);
