@@ -71,8 +71,7 @@ static gboolean check_labels(const DimNetFacts *facts, const gint64 *y, gint64 n
     return TRUE;
 }
 
-/* ---- the backbone
- * ---------------------------------------------------------------------------------------- */
+/* ---- the backbone ---------------------------------------------------------------------------- */
 
 void dim_model_plan_clear(DimModel *model)
 {
@@ -152,8 +151,7 @@ gboolean dim_model_forward(DimModel *model, const DimArray *x, const float *t, c
     return done;
 }
 
-/* ---- the autoencoder
- * ------------------------------------------------------------------------------------- */
+/* ---- the autoencoder ------------------------------------------------------------------------- */
 
 gboolean dim_model_encode(DimModel *model, const DimArray *image, DimArray *z, DimTask *task,
                           GError **error)

@@ -9,8 +9,7 @@
 #include "task.h"
 #include "weights.h"
 
-/* ---- names and shapes
- * ------------------------------------------------------------------------------------ */
+/* ---- names and shapes ------------------------------------------------------------------------ */
 
 typedef struct {
     const DimMambaConfig *config;
@@ -171,15 +170,15 @@ gint64 dim_mamba_table_side(const DimMambaConfig *config, const DimWeights *weig
     return 0;
 }
 
-/* ---- values
- * ---------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 typedef struct {
     DkDevice *dk;
     DimMambaNet *net;
     DimWeights *weights;
     const DimNetProgress *progress;
-    gint64 done, total; /* numbers */
+    float *values;               /* room for the largest tensor */
+    gint64 largest, done, total; /* numbers */
 } Load;
 
 static gint64 entry_count(const DimMambaEntry *e)
@@ -191,13 +190,18 @@ static gint64 entry_count(const DimMambaEntry *e)
     return count;
 }
 
+/* What is there, and so how much room it needs. */
 static gboolean count_room(const DimMambaEntry *e, void *data, GError **error)
 {
     Load *load = data;
+    const gint64 count = entry_count(e);
 
+    if (!dim_weights_need(load->weights, e->name, e->rank, e->sizes, error))
+        return FALSE;
     if (e->use < DIM_AS_LINEAR)
-        dim_vectors_room(&load->net->vectors, entry_count(e));
-    load->total += entry_count(e);
+        dim_vectors_room(&load->net->vectors, count);
+    load->largest = MAX(load->largest, count);
+    load->total += count;
     return TRUE;
 }
 
@@ -276,16 +280,29 @@ static gboolean put_weight(Load *load, const DimMambaEntry *e, float *values, GE
 static gboolean load_entry(const DimMambaEntry *e, void *data, GError **error)
 {
     Load *load = data;
-    const DimTensor *tensor = dim_weights_need(load->weights, e->name, e->rank, e->sizes, error);
+    const DimTensor *tensor = dim_weights_find(load->weights, e->name);
 
-    if (!tensor || (load->progress && !dim_task_go_on(load->progress->task, error)))
-        return FALSE;
-    g_autofree float *values = dim_weights_values(load->weights, tensor, error);
-    if (!values || !(e->use < DIM_AS_LINEAR ? put_vector : put_weight)(load, e, values, error))
+    if ((load->progress && !dim_task_go_on(load->progress->task, error)) ||
+        !dim_weights_read_f32(load->weights, tensor, load->values, error) ||
+        !(e->use < DIM_AS_LINEAR ? put_vector : put_weight)(load, e, load->values, error))
         return FALSE;
     load->done += entry_count(e);
     dim_net_progress(load->progress, (double)load->done / (double)load->total);
     return TRUE;
+}
+
+static gboolean load_values(Load *load, GError **error)
+{
+    const DimMambaConfig *c = &load->net->config;
+    const gint64 side = load->net->table_side;
+
+    if (!dim_mamba_walk(c, side, load->net, count_room, load, error) ||
+        !dim_vectors_begin(&load->net->vectors, load->dk, error))
+        return FALSE;
+    if (!(load->values = g_try_new(float, load->largest)))
+        return dim_fail_memory(error, load->weights->origin,
+                               (guint64)load->largest * sizeof *load->values);
+    return dim_mamba_walk(c, side, load->net, load_entry, load, error);
 }
 
 /* Views in the shapes that the operations take. */
@@ -324,9 +341,9 @@ DimNet *dim_mamba_load(DkDevice *dk, const void *config, DimWeights *weights,
     net->table_side = side;
     net->blocks = g_new0(DimMambaBlock, c->depth);
     Load load = {.dk = dk, .net = net, .weights = weights, .progress = progress};
-    if (!dim_mamba_walk(c, side, net, count_room, &load, error) ||
-        !dim_vectors_begin(&net->vectors, dk, error) ||
-        !dim_mamba_walk(c, side, net, load_entry, &load, error)) {
+    const gboolean loaded = load_values(&load, error);
+    g_free(load.values);
+    if (!loaded) {
         dim_mamba_free(dk, (DimNet *)net);
         return NULL;
     }

@@ -46,9 +46,7 @@ typedef struct {
     DkTensor head_smooth;              /* [B, h·w, Co] */
 } Plan;
 
-/* ---- sizes
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 static void dim_facts(const void *config, DimNetFacts *facts)
 {
@@ -148,8 +146,7 @@ static void take_passing(Plan *plan, DimArena *arena)
     dim_arena_keep(arena, end);
 }
 
-/* ---- tables
- * ---------------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static gboolean write_tables(Plan *plan, DkDevice *dk, GError **error)
 {
@@ -246,8 +243,7 @@ static DimNetPlan *dim_plan(DimArena *arena, const void *config, DimNet *net, in
     return (DimNetPlan *)plan;
 }
 
-/* ---- forward
- * --------------------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static const DkTensor nothing;
 
@@ -432,8 +428,7 @@ static void dim_forward(DkDevice *dk, DimNet *base, DimNetPlan *base_plan, DkTen
     run_head(plan, dk, net, output);
 }
 
-/* ---- the class
- * ------------------------------------------------------------------------------------------- */
+/* ---- the class ------------------------------------------------------------------------------- */
 
 typedef struct {
     DimNeedFn need;

@@ -45,8 +45,7 @@ gboolean dim_mamba_is_decoder(const DimMambaConfig *config, int block);
 /* What a decoder block's long skip is multiplied by. */
 double dim_mamba_skip_factor(const DimMambaConfig *config, int block);
 
-/* ---- the sequence
- * ---------------------------------------------------------------------------------------- */
+/* ---- the sequence ---------------------------------------------------------------------------- */
 
 /* Sizes of the sequence for a token grid of height x width. */
 typedef struct {
@@ -80,8 +79,7 @@ void dim_mamba_sources(const DimMambaConfig *config, const DimMambaGrid *grid,
 /* rows[H·W]: the row of the sequence that holds patch n. */
 void dim_mamba_crop(const DimMambaGrid *grid, gint32 *rows);
 
-/* ---- weights
- * --------------------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 typedef struct {
     DkTensor modulation;     /* [3d]: shift, scale, gate + 1 */

@@ -23,8 +23,7 @@ typedef struct {
     DimStage stages[STAGES_MAX]; /* of all */
 } Times;
 
-/* ---- inputs
- * ---------------------------------------------------------------------------------------------- */
+/* ---- inputs ---------------------------------------------------------------------------------- */
 
 /* Numbers of about the spread of a noisy latent: the time does not depend on them. */
 static void fill(DimArray *x)
@@ -64,8 +63,7 @@ static gboolean native_inputs(const DimModelInfo *info, ToolInputs *inputs, GErr
     return TRUE;
 }
 
-/* ---- measuring
- * ------------------------------------------------------------------------------------------- */
+/* ---- measuring ------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
 {
@@ -108,8 +106,7 @@ static gboolean measure(DimModel *model, DimDevice *device, const ToolInputs *in
     return TRUE;
 }
 
-/* ---- showing
- * --------------------------------------------------------------------------------------------- */
+/* ---- showing --------------------------------------------------------------------------------- */
 
 static double rate(double flop, double seconds)
 {
@@ -179,8 +176,7 @@ static void print_json(const DimModelInfo *info, const DimDevice *device, const 
     json_decref(root);
 }
 
-/* ---- the command
- * ----------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static gboolean bench(const Options *options, GError **error)
 {
