@@ -1,0 +1,21 @@
+; What GIMP 2.10's Script-Fu calls otherwise than GIMP 3's. Both preludes define the same names.
+; SPDX-License-Identifier: LGPL-3.0-or-later
+(define (dim-layer image model class width height steps guidance seed sampler upsample preset options)
+  (car (plug-in-dim-layer RUN-NONINTERACTIVE image -1 model class width height steps guidance seed
+                          sampler upsample preset options)))
+(define (dim-new model class width height steps guidance seed sampler upsample preset options)
+  (plug-in-dim-new RUN-NONINTERACTIVE model class width height steps guidance seed sampler upsample preset options))
+(define (dim-layer-mode mode image)
+  (car (plug-in-dim-layer mode image -1 "" "" 0 0 0 0 -1 "" "" "" "")))
+(define (width-of layer) (car (gimp-drawable-width layer)))
+(define (height-of layer) (car (gimp-drawable-height layer)))
+(define (offsets-of layer) (gimp-drawable-offsets layer))
+(define (layers-of image) (vector->list (cadr (gimp-image-get-layers image))))
+(define (canvas-of image) (list (car (gimp-image-width image)) (car (gimp-image-height image))))
+(define (base-of image) (car (gimp-image-base-type image)))
+(define (choose-layer image layer) (gimp-image-set-active-layer image layer))
+(define (chosen-layer image) (car (gimp-image-get-active-layer image)))
+(define (new-group image) (car (gimp-layer-group-new image)))
+(define (save-flat image file)
+  (gimp-image-flatten image)
+  (gimp-file-save RUN-NONINTERACTIVE image (chosen-layer image) file file))
