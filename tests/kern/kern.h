@@ -8,11 +8,11 @@
  *
  *     static void check(Kern *k, const int64_t *s)
  *     {
- *         KernTensor x = kern_input(k, 2, (int64_t[]){s[0], s[1]}, 3);
- *         KernTensor y = kern_output(k, 2, (int64_t[]){s[0], s[1]}, 0);
+ *         KernTensor *x = kern_input(k, 2, (int64_t[]){s[0], s[1]}, 3);
+ *         KernTensor *y = kern_output(k, 2, (int64_t[]){s[0], s[1]}, 0);
  *         KERN_SIDES(k, i)
- *             dk_act(k->dev[i], y.on[i], x.on[i], DK_ACT_SILU);
- *         kern_compare(k, &y, kern_tolerance(1, kern_scale(k)));
+ *             dk_act(k->dev[i], y->on[i], x->on[i], DK_ACT_SILU);
+ *         kern_compare(k, y, kern_tolerance(1, kern_scale(k)));
  *     }
  *
  * Around every tensor, and in the gaps between its rows, lie NaNs: what reads them spoils its
@@ -50,7 +50,8 @@ typedef struct {
     /* the case at hand */
     char text[256];
     uint64_t seed, state;
-    int n_tensors, n_weights, n_failures;
+    int n_tensors, n_weights, n_failures,
+        n_cases; /* cases of this operation: each has other numbers */
     KernTensor *tensors[KERN_MAX_OPERANDS];
     KernWeight weights[KERN_MAX_OPERANDS];
     double seconds[2], begin;

@@ -33,6 +33,7 @@ static void run_case(Kern *k, const KernOp *op, const int64_t *shape, uint64_t s
         kern_note(k, " %s=%lld", op->sizes[i], (long long)shape[i]);
     kern_note(k, " %s", fill_names[k->fill]);
     kern_begin(k, seed);
+    k->state += (uint64_t)k->n_cases++ << 32;
     op->check(k, shape);
     kern_end(k);
 }
@@ -40,11 +41,12 @@ static void run_case(Kern *k, const KernOp *op, const int64_t *shape, uint64_t s
 static void run_fills(Kern *k, const KernOp *op, const int64_t *shape, uint64_t seed)
 {
     for (k->fill = 0; k->fill < KERN_N_FILLS; k->fill++)
-        run_case(k, op, shape, seed + k->fill);
+        run_case(k, op, shape, seed);
 }
 
 static void run_op(Kern *k, const KernOp *op, uint64_t seed)
 {
+    k->n_cases = 0;
     for (int i = 0; i < KERN_MAX_SHAPES && op->shapes[i][0]; i++)
         run_fills(k, op, op->shapes[i], seed);
     for (int i = 0; i < N_RANDOM_SHAPES; i++) {

@@ -1,5 +1,6 @@
-/* The operations under test, one line each; `name` is defined as kern_<name> in the file of that
- * name. */
+/* The operations under test, one line each: `name` is defined as kern_<name>.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
 KERN_OP(linear)
 KERN_OP(conv2d)
 KERN_OP(attention)
@@ -9,6 +10,7 @@ KERN_OP(norm_modulate)
 KERN_OP(gate_add)
 KERN_OP(add_row)
 KERN_OP(act)
+KERN_OP(act_range)
 KERN_OP(axpby)
 KERN_OP(group_stats)
 KERN_OP(group_apply)
