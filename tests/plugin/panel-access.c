@@ -27,8 +27,7 @@ static void tab_order_is_reading_order(void)
 {
     Kit kit = kit_open(640, 480);
 
-    gtk_expander_set_expanded(GTK_EXPANDER(kit_find(&kit, "more")), TRUE);
-    kit_settle();
+    kit_expand(&kit);
     kit_focus(&kit, "preset");
     for (gsize i = 0; i < G_N_ELEMENTS(order); i++) {
         g_assert_cmpstr(focused(&kit), ==, order[i]);
@@ -64,8 +63,7 @@ static void every_control_has_a_name(void)
     Kit kit = kit_open(640, 480);
     int n_seen = 0;
 
-    gtk_expander_set_expanded(GTK_EXPANDER(kit_find(&kit, "more")), TRUE);
-    kit_settle();
+    kit_expand(&kit);
     check_name(GTK_WIDGET(kit.panel), &n_seen);
     g_assert_cmpint(n_seen, >=, (int)G_N_ELEMENTS(order) - 5); /* combos: their inner button */
     for (gsize i = 0; i < G_N_ELEMENTS(order); i++) {
@@ -108,7 +106,7 @@ static void mnemonics_are_unique(void)
     Kit kit = kit_open(640, 480);
     Mnemonics mnemonics = {.owners = g_hash_table_new(NULL, NULL)};
 
-    gtk_expander_set_expanded(GTK_EXPANDER(kit_find(&kit, "more")), TRUE);
+    kit_expand(&kit);
     g_object_set(kit.panel, "width", 90000, "height", 90000, NULL); /* the button with a size */
     kit_settle();
     collect_mnemonics(GTK_WIDGET(kit.panel), &mnemonics);
@@ -142,7 +140,7 @@ static void fits_a_small_screen(void)
     Kit kit = kit_open(640, 480);
     int width, height;
 
-    gtk_expander_set_expanded(GTK_EXPANDER(kit_find(&kit, "more")), TRUE);
+    kit_expand(&kit);
     dim_panel_show_message(kit.panel, "A message of some length, which takes a line of its own.");
     kit_settle();
     gtk_widget_get_preferred_width(kit.window, &width, NULL);

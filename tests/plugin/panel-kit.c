@@ -166,6 +166,20 @@ void kit_settle(void)
         gtk_main_iteration();
 }
 
+void kit_expand(const Kit *kit)
+{
+    GtkWidget *first = kit_find(kit, "steps"), *last = kit_find(kit, "threads");
+    int y = 0;
+
+    gtk_expander_set_expanded(GTK_EXPANDER(kit_find(kit, "more")), TRUE);
+    for (int i = 0; i < 500 && y <= 0; i++) { /* a frame's time away */
+        kit_settle();
+        g_usleep(10 * 1000);
+        gtk_widget_translate_coordinates(last, first, 0, 0, NULL, &y);
+    }
+    g_assert_cmpint(y, >, 0);
+}
+
 void kit_wait(const int *count, int expected)
 {
     for (int i = 0; i < 500 && *count != expected; i++) {

@@ -24,6 +24,7 @@ GtkWidget *kit_find(const Kit *kit, const char *name);        /* asserts that it
 GtkWidget *kit_find_below(GtkWidget *root, const char *name); /* NULL: not there */
 void kit_settle(void);                                        /* the main loop, until it is idle */
 
+void kit_expand(const Kit *kit);               /* More, until it is laid out */
 void kit_wait(const int *count, int expected); /* a pressed button acts a moment later */
 
 /* A key as the window gets it. */
