@@ -1,10 +1,11 @@
 /* `dim decode` and `dim encode`: the two directions of a model's autoencoder.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "progress.h"
 #include "tool.h"
 
 typedef struct {
-    const char *command, *from, *to; /* tensors */
+    const char *command, *doing, *from, *to; /* from, to: tensors */
     const char *inputs_help, *output_help;
     DimParts part;
 } Direction;
@@ -17,18 +18,22 @@ typedef struct {
 
 static gboolean convert(const Direction *direction, const Options *options, GError **error)
 {
+    ToolProgress *progress = tool_progress_begin();
     DimDevice *device = NULL;
     DimArray from = {0}, to = {0};
+    DimTask task = {0};
     gboolean ok = FALSE;
     DimModel *model = tool_open_model(&options->common, direction->part, &device, error);
     DimWeights *file = model ? dim_weights_open(options->inputs, error) : NULL;
 
     if (file && tool_read_f32(file, options->inputs, direction->from, 4, &from, error)) {
+        tool_progress_task(progress, direction->doing, &task);
         ok = direction->part == DIM_PARTS_DECODER
-                 ? dim_model_decode(model, &from, options->tile, &to, NULL, error)
-                 : dim_model_encode(model, &from, &to, NULL, error);
+                 ? dim_model_decode(model, &from, options->tile, &to, &task, error)
+                 : dim_model_encode(model, &from, &to, &task, error);
         ok = ok && dim_tensors_save(options->output, 1, &direction->to, &to, error);
     }
+    tool_progress_end(&progress);
     dim_array_clear(&to);
     dim_array_clear(&from);
     dim_weights_close(&file);
@@ -66,6 +71,7 @@ static int run(const Direction *direction, int argc, char **argv)
 int tool_decode(int argc, char **argv)
 {
     static const Direction direction = {"decode",
+                                        "decoding",
                                         "z",
                                         "image",
                                         "Tensor z [N,C,h,w], scaled latents",
@@ -77,6 +83,7 @@ int tool_decode(int argc, char **argv)
 int tool_encode(int argc, char **argv)
 {
     static const Direction direction = {"encode",
+                                        "encoding",
                                         "image",
                                         "z",
                                         "Tensor image [N,3,H,W] in [-1,1]",
