@@ -203,8 +203,8 @@ def check_soon(name, ask, check):
 
 def check_stop(gimp, dialog, check):
     """Stop in the middle of sampling: quickly, nothing changes, the settings are back."""
-    dialog.set_number("Width", 1024)
-    dialog.set_number("Height", 1024)
+    dialog.set_number("Width in pixels", 1024)
+    dialog.set_number("Height in pixels", 1024)
     dialog.press("Generate")
     wait_for("sampling", lambda: dialog.progress() > 0.06)
     pressed = time.monotonic()
@@ -219,8 +219,8 @@ def check_generate(gimp, dialog, class_b, shot, check):
     """A class and a size, Generate: the window closes, the layer is there as asked, one undo removes it."""
     gimp.evaluate("(begin (gimp-image-clean-all image) 1)")
     dialog.choose_class(class_b)
-    dialog.set_number("Width", 96)
-    dialog.set_number("Height", 64)
+    dialog.set_number("Width in pixels", 96)
+    dialog.set_number("Height in pixels", 64)
     if shot:
         time.sleep(1)
         run(["import", "-window", gimp.screen.xdotool("search", "--onlyvisible", "--name", "^Diffusion Layer$")[-1], shot],
@@ -253,8 +253,8 @@ def check_close(gimp, check):
     before = gimp.state()
     gimp.choose_menu_item("Diffusion Layer...")
     dialog = Dialog()
-    dialog.set_number("Width", 1024)
-    dialog.set_number("Height", 1024)
+    dialog.set_number("Width in pixels", 1024)
+    dialog.set_number("Height in pixels", 1024)
     dialog.press("Generate")
     wait_for("sampling", lambda: dialog.progress() > 0.06)
     dialog.press("Close")
