@@ -5,12 +5,13 @@
  *
  * A vector holds neighbouring channels (a group), so that B[n] and C[n] are broadcasts and there is
  * no sum across lanes. The work of a thread is cut into blocks of groups, a block into tiles of
- * tokens, and a tile takes three passes, what lies between them staying in the first cache: enter
- * δ, δu and du of every token and group, recur    the recurrence, a few states in registers at a
- * time, over all tokens of one group, leave    the gate, and the store. Softplus within the
- * recurrence would cost half as much again, since its latency does not fit the processor's window.
- * Rows lie kilobytes apart and in any order, which no hardware prefetcher sees through: recur
- * fetches the lines that leave and the next tile's enter will ask for.
+ * tokens, and a tile takes three passes, what lies between them staying in the first cache:
+ * - enter: δ, δu and du of every token;
+ * - recur: the recurrence, a few states in registers at a time, over all tokens of one group;
+ * - leave: the gate.
+ * Softplus within the recurrence would cost half as much again, since its latency does not fit the
+ * processor's window. Rows lie kilobytes apart and in any order, which no hardware prefetcher sees
+ * through: recur prefetches what leave and the next tile's enter will read.
  *
  * exp (δ A) is 2^(δ A log2 e); the factor is multiplied into A when it is packed, as
  * [groups][states][lanes] with zeros up to a multiple of FEW states. */
@@ -44,18 +45,21 @@ typedef struct {
     size_t scratch_floats; /* of one thread */
 } Scan;
 
+/* What lies between the passes for one group: three vectors a token, in slots. */
+typedef struct {
+    Vec slot[3][TILE];
+} Group;
+
 /* A tile of one block, and the block's state. */
 typedef struct {
-    struct {
-        Vec delta[TILE], input[TILE], sum[TILE]; /* δ, δ u, d u and then y */
-    } group[BLOCK];
+    Group group[BLOCK];
     Vec *state;                    /* [groups][padded states] */
     float *b, *c;                  /* [tokens][padded states] */
     const Vec *a;                  /* [groups][padded states] */
     int64_t row[TILE], next[TILE]; /* stored rows of this tile and the one after it */
     int64_t channel;               /* the block's first */
     int n, n_next;                 /* tokens */
-    int n_groups, n_full, n_left;  /* groups, those without a tail, and the lanes of the tail */
+    int n_groups, n_full, n_left;  /* groups, those without a tail, the tail's channels */
 } Tile;
 
 static Rows rows_of(DkTensor t)
@@ -73,32 +77,51 @@ static int64_t padded(int64_t n_states)
     return (n_states + FEW - 1) / FEW * FEW;
 }
 
+/* ---- rows of memory and the tile's groups
+ * ---------------------------------------------------------- */
+
+typedef enum { DELTA, INPUT, SUM } Slot;
+
+/* Along the rows, a cache line at once: what lies kilobytes apart shares few sets of the caches,
+ * and does not stay. Lanes that are no channels become 0. */
+static void fetch(const Scan *scan, Tile *tile, Rows from, Slot slot)
+{
+    for (int i = 0; i < tile->n; i++) {
+        const float *row = at(from, tile->row[i], tile->channel);
+        for (int g = 0; g < tile->n_full; g++)
+            tile->group[g].slot[slot][i] = vec_load(row + g * VEC_LANES);
+        if (tile->n_left)
+            tile->group[tile->n_full].slot[slot][i] =
+                vec_load_first(row + tile->n_full * VEC_LANES, tile->n_left);
+    }
+}
+
+static void store(const Scan *scan, const Tile *tile)
+{
+    for (int i = 0; i < tile->n; i++) {
+        float *row = scan->y + tile->row[i] * scan->y_stride + tile->channel;
+        for (int g = 0; g < tile->n_full; g++)
+            vec_store(row + g * VEC_LANES, tile->group[g].slot[SUM][i]);
+        if (tile->n_left)
+            vec_store_first(row + tile->n_full * VEC_LANES, tile->group[tile->n_full].slot[SUM][i],
+                            tile->n_left);
+    }
+}
+
 /* ---- the three passes
  * ----------------------------------------------------------------------------- */
 
-/* One group of a token: `n` lanes of it are channels, whose first is at u, dt and d. */
-static inline void enter_group(Tile *tile, int g, int i, const float *u, const float *dt,
-                               const float *d, int64_t n)
+/* DELTA holds dt and INPUT u; they become δ and δ u, and SUM d u. */
+static void enter(const Scan *scan, Tile *tile, int g)
 {
-    const Vec in = vec_load_first(u, n), delta = vec_softplus(vec_load_first(dt, n));
-    tile->group[g].delta[i] = vec_at_most(delta, HUGE_FACTOR);
-    tile->group[g].input[i] = delta * in;
-    tile->group[g].sum[i] = vec_load_first(d, n) * in;
-}
-
-static void enter(const Scan *scan, Tile *tile)
-{
-    const float *d = scan->d + tile->channel;
-    const int full = tile->n_full;
+    const int64_t e = tile->channel + g * VEC_LANES;
+    const Vec d = vec_load_first(scan->d + e, vec_lanes(e, scan->n_channels));
+    Group *group = &tile->group[g];
     for (int i = 0; i < tile->n; i++) {
-        const float *u = at(scan->u, tile->row[i], tile->channel);
-        const float *dt = at(scan->dt, tile->row[i], tile->channel);
-        for (int g = 0; g < full; g++)
-            enter_group(tile, g, i, u + g * VEC_LANES, dt + g * VEC_LANES, d + g * VEC_LANES,
-                        VEC_LANES);
-        if (tile->n_left)
-            enter_group(tile, full, i, u + full * VEC_LANES, dt + full * VEC_LANES,
-                        d + full * VEC_LANES, tile->n_left);
+        const Vec u = group->slot[INPUT][i], delta = vec_softplus(group->slot[DELTA][i]);
+        group->slot[DELTA][i] = vec_at_most(delta, HUGE_FACTOR);
+        group->slot[INPUT][i] = delta * u;
+        group->slot[SUM][i] = d * u;
     }
 }
 
@@ -125,8 +148,8 @@ static inline __attribute__((always_inline)) void recur(const Scan *scan, Tile *
     for (int i = 0; i < tile->n; i++) {
         const float *b = tile->b + i * scan->n_padded + first;
         const float *c = tile->c + i * scan->n_padded + first;
-        const Vec delta = tile->group[g].delta[i], input = tile->group[g].input[i];
-        Vec sum = tile->group[g].sum[i];
+        const Vec delta = tile->group[g].slot[DELTA][i], input = tile->group[g].slot[INPUT][i];
+        Vec sum = tile->group[g].slot[SUM][i];
         if (first == 0)
             prefetch(scan, tile, g, i);
 #pragma GCC unroll 16
@@ -134,30 +157,18 @@ static inline __attribute__((always_inline)) void recur(const Scan *scan, Tile *
             s[k] = vec_fma(vec_exp2_negative(delta * a[k]), s[k], input * b[k]);
             sum = vec_fma(s[k], vec_all(c[k]), sum);
         }
-        tile->group[g].sum[i] = sum;
+        tile->group[g].slot[SUM][i] = sum;
     }
     for (int k = 0; k < n; k++)
         state[k] = s[k];
 }
 
-static inline void leave_group(float *y, Vec sum, const float *z, int64_t n)
+/* DELTA holds z; SUM becomes y. */
+static void leave(Tile *tile, int g)
 {
-    vec_store_first(y, z ? sum * vec_silu(vec_load_first(z, n)) : sum, n);
-}
-
-static void leave(const Scan *scan, const Tile *tile)
-{
-    const int full = tile->n_full;
-    for (int i = 0; i < tile->n; i++) {
-        float *y = scan->y + tile->row[i] * scan->y_stride + tile->channel;
-        const float *z = scan->z.data ? at(scan->z, tile->row[i], tile->channel) : NULL;
-        for (int g = 0; g < full; g++)
-            leave_group(y + g * VEC_LANES, tile->group[g].sum[i], z ? z + g * VEC_LANES : NULL,
-                        VEC_LANES);
-        if (tile->n_left)
-            leave_group(y + full * VEC_LANES, tile->group[full].sum[i],
-                        z ? z + full * VEC_LANES : NULL, tile->n_left);
-    }
+    Group *group = &tile->group[g];
+    for (int i = 0; i < tile->n; i++)
+        group->slot[SUM][i] *= vec_silu(group->slot[DELTA][i]);
 }
 
 /* ---- tiles, blocks, threads
@@ -183,18 +194,30 @@ static void copy_states(const Scan *scan, Tile *tile)
     }
 }
 
+static void recur_all(const Scan *scan, Tile *tile, int g)
+{
+    int64_t k = 0;
+    for (; k + MANY <= scan->n_padded; k += MANY)
+        recur(scan, tile, g, k, MANY);
+    for (; k < scan->n_padded; k += FEW)
+        recur(scan, tile, g, k, FEW);
+}
+
 static void scan_tile(const Scan *scan, Tile *tile)
 {
     copy_states(scan, tile);
-    enter(scan, tile);
-    for (int g = 0; g < tile->n_groups; g++) {
-        int64_t k = 0;
-        for (; k + MANY <= scan->n_padded; k += MANY)
-            recur(scan, tile, g, k, MANY);
-        for (; k < scan->n_padded; k += FEW)
-            recur(scan, tile, g, k, FEW);
+    fetch(scan, tile, scan->dt, DELTA);
+    fetch(scan, tile, scan->u, INPUT);
+    for (int g = 0; g < tile->n_groups; g++)
+        enter(scan, tile, g);
+    for (int g = 0; g < tile->n_groups; g++)
+        recur_all(scan, tile, g);
+    if (scan->z.data) {
+        fetch(scan, tile, scan->z, DELTA);
+        for (int g = 0; g < tile->n_groups; g++)
+            leave(tile, g);
     }
-    leave(scan, tile);
+    store(scan, tile);
 }
 
 /* All tokens of the groups from `group` on, of one picture. */
@@ -202,8 +225,8 @@ static void scan_block(const Scan *scan, int64_t picture, int64_t group, int n_g
                        float *scratch)
 {
     const int64_t n = scan->n_padded, base = picture * scan->n_tokens;
-    int64_t channels = scan->n_channels - group * VEC_LANES;
-    channels = channels < n_groups * VEC_LANES ? channels : n_groups * VEC_LANES;
+    const int64_t left = scan->n_channels - group * VEC_LANES;
+    const int64_t channels = left < n_groups * VEC_LANES ? left : n_groups * VEC_LANES;
     memset(scratch, 0, scan->scratch_floats * sizeof *scratch);
     Tile tile = {.state = (Vec *)scratch,
                  .b = scratch + BLOCK * n * VEC_LANES,

@@ -1,8 +1,8 @@
-/* Transcendental functions of vectors, good to 2e-7 relative for every finite input.
+/* Transcendental functions of vectors, good to 2.5e-7 relative for every finite input.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Results below the smallest normal number are 0. Polynomials are minimax fits of the relative
+ * Exponentials below the smallest normal number are 0. Polynomials are minimax fits of the relative
  * error (Lawson's iteration), the leading coefficients fixed at their exact values. */
 #ifndef DK_CPU_VEC_MATH_H
 #define DK_CPU_VEC_MATH_H

@@ -3,6 +3,9 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "kern.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static void check_gate_add(Kern *k, const int64_t *s)
 {
     const int64_t shape[] = {s[0], s[1], s[2]};
@@ -62,6 +65,37 @@ const KernOp kern_act = {
     .limits = {60, 3000, 4},
     .model = {366, 3072, 1},
     .check = check_act,
+};
+
+/* Floats of every exponent and sign, infinities included, evenly by their bits. */
+static void check_act_range(Kern *k, const int64_t *s)
+{
+    const uint32_t infinity = 0x7f800000, step = 9973;
+    const int64_t n = 2 * (infinity / step + 2);
+    float *values = malloc((size_t)n * sizeof *values);
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t magnitude = (uint64_t)(i / 2) * step;
+        const uint32_t bits = magnitude < infinity ? (uint32_t)magnitude : infinity;
+        memcpy(&values[i], &(uint32_t){bits | (uint32_t)(i % 2) << 31}, sizeof *values);
+    }
+    const DkAct act = (DkAct)(s[0] - 1);
+    kern_note(k, " act=%d", act);
+    KernTensor *x = kern_given(k, DK_F32, 1, &n, values);
+    KernTensor *y = kern_output(k, 1, &n, 0);
+    free(values);
+    KERN_SIDES(k, i)
+    dk_act(k->dev[i], y->on[i], x->on[i], act);
+    /* e^x may be 0 where it would be a denormal, and SiLU multiplies it by x = -87 */
+    kern_compare(k, y, (KernTolerance){2.5e-7, 88 * 0x1p-126});
+}
+
+const KernOp kern_act_range = {
+    .name = "act_range",
+    .sizes = {"act"},
+    .shapes = {{1}, {2}, {3}, {4}},
+    .limits = {4},
+    .model = {2},
+    .check = check_act_range,
 };
 
 static void check_axpby(Kern *k, const int64_t *s)

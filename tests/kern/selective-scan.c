@@ -5,6 +5,8 @@
 #include "kern.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* dt, B and C side by side, as a block's x_proj leaves them. */
 static KernTensor *projections(Kern *k, const int64_t *s, int64_t width)
@@ -59,4 +61,43 @@ const KernOp kern_selective_scan = {
     .limits = {3, 70, 300, 64, 4},
     .model = {1, 366, 3072, 16, 1},
     .check = check,
+};
+
+/* One token, one state, u = B = C = 1, d = 0: then y = δ. dt takes floats of every exponent and
+ * sign, evenly by their bits. */
+static void check_softplus_range(Kern *k, const int64_t *s)
+{
+    const uint32_t infinity = 0x7f800000, step = 9973;
+    const int64_t n = 2 * (infinity / step), shape[] = {1, 1, n}, one[] = {1, 1, 1};
+    float *values = malloc((size_t)n * sizeof *values);
+    for (int64_t i = 0; i < n; i++)
+        memcpy(&values[i], &(uint32_t){(uint32_t)(i / 2) * step | (uint32_t)(i % 2) << 31},
+               sizeof *values);
+    KernTensor *dt = kern_given(k, DK_F32, 3, shape, values);
+    for (int64_t i = 0; i < n; i++)
+        values[i] = 1;
+    KernTensor *u = kern_given(k, DK_F32, 3, shape, values);
+    KernTensor *bc = kern_given(k, DK_F32, 3, one, values);
+    memset(values, 0, (size_t)n * sizeof *values);
+    KernTensor *d = kern_given(k, DK_F32, 1, &n, values);
+    free(values);
+    KernTensor *y = kern_output(k, 3, shape, 0);
+    KernWeight a = kern_weight_scan(k, n, 1);
+    KERN_SIDES(k, i)
+    {
+        const DkTensor none = {0};
+        dk_selective_scan(k->dev[i], y->on[i], u->on[i], dt->on[i], a.on[i], bc->on[i], bc->on[i],
+                          d->on[i], none, none);
+    }
+    /* what is halved on the way may be 0 where the half would be a denormal */
+    kern_compare(k, y, (KernTolerance){2.5e-7, 0x1p-125});
+}
+
+const KernOp kern_softplus_range = {
+    .name = "softplus_range",
+    .sizes = {"run"},
+    .shapes = {{1}},
+    .limits = {1},
+    .model = {1},
+    .check = check_softplus_range,
 };
