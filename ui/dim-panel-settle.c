@@ -216,14 +216,29 @@ resolve (DimPanel *panel, DimParams *params, GError **error)
   return resolved;
 }
 
+/* What "automatic" means for the parameters. */
+static int
+automatic_factor (const DimModelInfo *info, const DimParams *params, const DimEstimate *estimate)
+{
+  DimParams   automatic = *params;
+  DimEstimate result = *estimate;
+
+  if (params->upsample != DIM_UPSAMPLE_AUTO)
+    {
+      automatic.upsample = DIM_UPSAMPLE_AUTO;
+      dim_estimate (info, &automatic, &result);
+    }
+  return result.upsample;
+}
+
 static void
-estimate (DimPanel *panel)
+show_estimate (DimPanel *panel)
 {
   const DimModelInfo *info = dim_panel_model (panel);
   g_autoptr (GError) error = NULL;
   g_autofree char *text = NULL;
   DimParams        params = { 0 };
-  DimEstimate      result = { 0 };
+  DimEstimate      estimate = { 0 };
   gboolean         shrinks;
 
   if (!info)
@@ -234,29 +249,15 @@ estimate (DimPanel *panel)
   if (resolve (panel, &params, &error))
     {
       dim_size_box_shown (panel->size_box, &params.width, &params.height);
-      dim_estimate (info, &params, &result);
+      dim_estimate (info, &params, &estimate);
+      dim_upsample_combo_set_auto (panel->upsample, automatic_factor (info, &params, &estimate));
       dim_params_check (&params, info, &error);
     }
-  text = error ? refusal_text (error, &params, &result) : estimate_text (&result);
+  text = error ? refusal_text (error, &params, &estimate) : estimate_text (&estimate);
   shrinks = params.width > 0 && g_error_matches (error, DIM_ERROR, DIM_ERROR_NO_MEMORY)
             && dim_params_shrink (&params, info);
   dim_foot_show_estimate (panel->foot, text, !error, shrinks ? params.width : 0,
                           shrinks ? params.height : 0);
-}
-
-static int
-automatic_factor (DimPanel *panel)
-{
-  const DimModelInfo *info = dim_panel_model (panel);
-  DimParams           params;
-  DimEstimate         result;
-
-  if (!info || !resolve (panel, &params, NULL))
-    return 0;
-  dim_size_box_shown (panel->size_box, &params.width, &params.height);
-  params.upsample = DIM_UPSAMPLE_AUTO;
-  dim_estimate (info, &params, &result);
-  return result.upsample;
 }
 
 char *
@@ -272,9 +273,8 @@ dim_panel_settle (DimPanel *panel)
   if (*panel->preset && !same_settings (&panel->recipe, &panel->preset_recipe))
     dim_panel_put_text (panel, PROP_PRESET, "");
   show_recipe (panel);
+  show_estimate (panel);
   panel->showing = FALSE;
-  dim_upsample_combo_set_auto (panel->upsample, automatic_factor (panel));
-  estimate (panel);
 
   g_clear_handle_id (&panel->settling, g_source_remove);
   if (notice->len > 0)
