@@ -230,7 +230,8 @@ static gboolean fits(const DimParams *params, const DimModelInfo *info, gint64 h
     return *bytes <= available;
 }
 
-/* The largest size of the shape of params that fits; FALSE, and params as they are: none does. */
+/* The largest size of the shape of params that fits, with a sixteenth to spare, as what is free
+ * changes all the time; FALSE, and params as they are: none does. */
 static gboolean shrink(DimParams *params, const DimModelInfo *info, gint64 held, gint64 available)
 {
     const int longer = MAX(params->width, params->height);
@@ -243,7 +244,7 @@ static gboolean shrink(DimParams *params, const DimModelInfo *info, gint64 held,
         const int side = low + (high - low) / 2;
         trial.width = (int)round((double)params->width * side / longer);
         trial.height = (int)round((double)params->height * side / longer);
-        if (fits(&trial, info, held, available, &bytes)) {
+        if (fits(&trial, info, held, available - available / 16, &bytes)) {
             low = side;
             best = trial;
             found = trial.width >= least && trial.height >= least;
@@ -257,9 +258,7 @@ static gboolean shrink(DimParams *params, const DimModelInfo *info, gint64 held,
 
 gboolean dim_params_shrink(DimParams *params, const DimModelInfo *info)
 {
-    const gint64 available = dim_memory_available();
-
-    return shrink(params, info, 0, available - available / 16);
+    return shrink(params, info, 0, dim_memory_available());
 }
 
 /* " ...; the largest of this shape that fits is 1024x512" */
