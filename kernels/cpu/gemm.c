@@ -53,20 +53,28 @@ static inline void load_tile(Tile t, const float *y, int64_t y_stride, int64_t r
     }
 }
 
-static inline void store_tile(Tile t, float *y, int64_t y_stride, int64_t rows, int64_t columns,
-                              DkAct act)
+/* Out of line: most products have no activation, and their stores are short. */
+static __attribute__((noinline)) void act_tile(Tile t, int64_t rows, DkAct act)
 {
-    const int64_t left = columns < VEC_LANES ? columns : VEC_LANES, right = columns - left;
     for (int64_t r = 0; r < GEMM_ROWS && r < rows; r++) {
-        vec_store_first(y + r * y_stride, vec_act(t[r][0], act), left);
-        vec_store_first(y + r * y_stride + VEC_LANES, vec_act(t[r][1], act), right);
+        t[r][0] = vec_act(t[r][0], act);
+        t[r][1] = vec_act(t[r][1], act);
     }
 }
 
+static inline void store_tile(Tile t, float *y, int64_t y_stride, int64_t rows, int64_t columns)
+{
+    const int64_t left = columns < VEC_LANES ? columns : VEC_LANES, right = columns - left;
+    for (int64_t r = 0; r < GEMM_ROWS && r < rows; r++) {
+        vec_store_first(y + r * y_stride, t[r][0], left);
+        vec_store_first(y + r * y_stride + VEC_LANES, t[r][1], right);
+    }
+}
+
+/* t += a · b */
 static inline void multiply_tile(Tile t, const float *a, const float *b, int64_t depth)
 {
-    Tile sum;
-    memcpy(sum, t, sizeof sum);
+    Tile sum = {{{0}}};
     for (int64_t k = 0; k < depth; k++, b += GEMM_COLUMNS) {
         const Vec left = vec_load(b), right = vec_load(b + VEC_LANES);
 #pragma GCC unroll 14
@@ -76,7 +84,10 @@ static inline void multiply_tile(Tile t, const float *a, const float *b, int64_t
             sum[r][1] = vec_fma(x, right, sum[r][1]);
         }
     }
-    memcpy(t, sum, sizeof sum);
+    for (int r = 0; r < GEMM_ROWS; r++) {
+        t[r][0] += sum[r][0];
+        t[r][1] += sum[r][1];
+    }
 }
 
 void DK_SIMD(gemm_block)(float *y, int64_t y_stride, const float *a, int64_t rows, const float *b,
@@ -89,7 +100,9 @@ void DK_SIMD(gemm_block)(float *y, int64_t y_stride, const float *a, int64_t row
             float *corner = y + r * y_stride + c;
             load_tile(t, corner, y_stride, rows - r, wide, &ends);
             multiply_tile(t, a + r * GEMM_DEPTH, b, depth);
-            store_tile(t, corner, y_stride, rows - r, wide, ends.act);
+            if (ends.act != DK_ACT_NONE)
+                act_tile(t, rows - r, ends.act);
+            store_tile(t, corner, y_stride, rows - r, wide);
         }
         ends.bias = ends.bias ? ends.bias + GEMM_COLUMNS : NULL;
     }

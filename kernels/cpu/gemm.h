@@ -2,10 +2,10 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Every element of the result is one chain of multiply-adds in the order of k, begun at bias (+ y),
- * whatever the blocks, the threads and the other rows are: so rows have the same bits alone, in a
- * batch and in a strip. (oneDNN's products without AVX-512 do not have this: their rows change with
- * their number.) */
+ * Every element of the result is bias (+ y) + one sum for each GEMM_DEPTH of the depth, each sum
+ * one chain of multiply-adds in the order of k, whatever the blocks, the threads and the other rows
+ * are: so rows have the same bits alone, in a batch and in a strip. (oneDNN's products without
+ * AVX-512, 2.6 and 3.7 alike, do not have this: their rows change with the number of rows.) */
 #ifndef DK_CPU_GEMM_H
 #define DK_CPU_GEMM_H
 
@@ -38,7 +38,7 @@ void DK_SIMD(gemm_pack)(float *panel, const float *runs, int64_t stride, int64_t
 
 typedef struct {
     const float *bias; /* NULL: none */
-    bool first;        /* the sums begin with bias, and with y only if `accumulate`; else with y */
+    bool first;        /* the sum is added to bias, and to y only if `accumulate`; else to y */
     bool accumulate;
     DkAct act; /* at the store; DK_ACT_NONE before the last depth */
 } GemmEnds;
