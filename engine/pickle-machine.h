@@ -8,7 +8,13 @@
 #include "pickle.h"
 
 /* Values that are there from the start. */
-enum { PICKLE_NONE, PICKLE_FALSE, PICKLE_TRUE, PICKLE_EMPTY_TUPLE, N_PICKLE_CONSTANTS };
+enum {
+    DIM_PICKLE_CONSTANT_NONE,
+    DIM_PICKLE_CONSTANT_FALSE,
+    DIM_PICKLE_CONSTANT_TRUE,
+    DIM_PICKLE_CONSTANT_EMPTY_TUPLE,
+    DIM_N_PICKLE_CONSTANTS
+};
 
 typedef struct {
     DimPickle *pickle;
@@ -18,18 +24,18 @@ typedef struct {
     gboolean stopped;
     guint32 *stack, *memo;
     guint32 n_stack, r_stack, n_memo;
-} PickleMachine;
+} DimPickleMachine;
 
-gboolean pickle_fail(const PickleMachine *machine, const char *what);
-gboolean pickle_push(PickleMachine *machine, guint32 value);
-gboolean pickle_push_new(PickleMachine *machine, DimPickleValue value);
+gboolean dim_pickle_fail(const DimPickleMachine *machine, const char *what);
+gboolean dim_pickle_push(DimPickleMachine *machine, guint32 value);
+gboolean dim_pickle_push_new(DimPickleMachine *machine, DimPickleValue value);
 
 /* The name behind GLOBAL, pushed; what is not in the list ends the reading. */
-gboolean pickle_push_name(PickleMachine *machine, const char *module, gsize module_length,
-                          const char *name, gsize name_length);
+gboolean dim_pickle_push_name(DimPickleMachine *machine, const char *module, gsize module_length,
+                              const char *name, gsize name_length);
 /* What a persistent id, a call, and a construction stand for. */
-gboolean pickle_push_persistent(PickleMachine *machine, guint32 id);
-gboolean pickle_push_call(PickleMachine *machine, guint32 name, guint32 arguments);
-gboolean pickle_push_object(PickleMachine *machine, guint32 name, guint32 arguments);
+gboolean dim_pickle_push_persistent(DimPickleMachine *machine, guint32 id);
+gboolean dim_pickle_push_call(DimPickleMachine *machine, guint32 name, guint32 arguments);
+gboolean dim_pickle_push_object(DimPickleMachine *machine, guint32 name, guint32 arguments);
 
 #endif

@@ -34,13 +34,13 @@ static gboolean same(const char *text, gsize length, const char *wanted)
     return length == strlen(wanted) && !memcmp(text, wanted, length);
 }
 
-gboolean pickle_push_name(PickleMachine *machine, const char *module, gsize module_length,
-                          const char *name, gsize name_length)
+gboolean dim_pickle_push_name(DimPickleMachine *machine, const char *module, gsize module_length,
+                              const char *name, gsize name_length)
 {
     for (guint i = 0; i < G_N_ELEMENTS(names); i++)
         if (same(module, module_length, names[i].module) && same(name, name_length, names[i].name))
-            return pickle_push_new(machine,
-                                   (DimPickleValue){.kind = DIM_PICKLE_NAME, .detail = (guint8)i});
+            return dim_pickle_push_new(
+                machine, (DimPickleValue){.kind = DIM_PICKLE_NAME, .detail = (guint8)i});
     return dim_fail(machine->error, DIM_ERROR_FORMAT, machine->origin,
                     "data.pkl: asks for \"%.*s.%.*s\", which weights do not need; refused",
                     (int)MIN(module_length, 100), module, (int)MIN(name_length, 100), name);
@@ -62,7 +62,7 @@ static gboolean same_string(const DimPickle *pickle, const DimPickleValue *value
     return value && same((const char *)pickle->data + value->first, value->n, wanted);
 }
 
-gboolean pickle_push_persistent(PickleMachine *machine, guint32 id)
+gboolean dim_pickle_push_persistent(DimPickleMachine *machine, guint32 id)
 {
     const DimPickle *p = machine->pickle;
     const DimPickleValue *tuple = &p->values[id];
@@ -71,16 +71,16 @@ gboolean pickle_push_persistent(PickleMachine *machine, guint32 id)
 
     if (tuple->kind != DIM_PICKLE_TUPLE || tuple->n != 5 ||
         !same_string(p, item(p, tuple, 0, DIM_PICKLE_STRING), "storage"))
-        return pickle_fail(machine, "has a persistent id that is no storage");
+        return dim_pickle_fail(machine, "has a persistent id that is no storage");
     if (!type || type->detail < FIRST_STORAGE)
-        return pickle_fail(machine, "has a storage of no known element type");
+        return dim_pickle_fail(machine, "has a storage of no known element type");
     if (!item(p, tuple, 2, DIM_PICKLE_STRING))
-        return pickle_fail(machine, "has a storage whose key is no text");
+        return dim_pickle_fail(machine, "has a storage whose key is no text");
     if (!count || count->number < 0)
-        return pickle_fail(machine, "has a storage without a number of elements");
-    return pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_STORAGE,
-                                                     .detail = (guint8)names[type->detail].type,
-                                                     .first = id});
+        return dim_pickle_fail(machine, "has a storage without a number of elements");
+    return dim_pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_STORAGE,
+                                                         .detail = (guint8)names[type->detail].type,
+                                                         .first = id});
 }
 
 static int read_ints(const DimPickle *pickle, const DimPickleValue *tuple, gint64 *numbers)
@@ -114,7 +114,7 @@ static gboolean view_fits(int rank, const gint64 *sizes, const gint64 *strides, 
     return last < storage_count && count <= storage_count;
 }
 
-static gboolean push_tensor(PickleMachine *machine, guint32 arguments)
+static gboolean push_tensor(DimPickleMachine *machine, guint32 arguments)
 {
     const DimPickle *p = machine->pickle;
     const DimPickleValue *tuple = &p->values[arguments];
@@ -125,47 +125,47 @@ static gboolean push_tensor(PickleMachine *machine, guint32 arguments)
     gint64 sizes[DIM_MAX_RANK], strides[DIM_MAX_RANK], count;
 
     if (tuple->n < 6 || tuple->n > 7 || !storage || !offset || !size || !stride)
-        return pickle_fail(machine, "has a tensor without storage, offset, size and stride");
+        return dim_pickle_fail(machine, "has a tensor without storage, offset, size and stride");
     const int rank = read_ints(p, size, sizes);
     if (rank < 0 || read_ints(p, stride, strides) != rank)
-        return pickle_fail(
+        return dim_pickle_fail(
             machine,
             "has a tensor whose size and stride are not alike, or not up to 8 numbers from 0 up");
     if (offset->number < 0 || !dim_shape_count(rank, sizes, &count))
-        return pickle_fail(machine, "has a tensor of absurd size");
+        return dim_pickle_fail(machine, "has a tensor of absurd size");
     const DimPickleStorage whole = dim_pickle_storage(p, p->items[tuple->first]);
     if (!view_fits(rank, sizes, strides, count, offset->number, whole.count))
-        return pickle_fail(machine, "has a tensor that reaches beyond its storage");
-    return pickle_push_new(machine,
-                           (DimPickleValue){.kind = DIM_PICKLE_TENSOR, .first = arguments});
+        return dim_pickle_fail(machine, "has a tensor that reaches beyond its storage");
+    return dim_pickle_push_new(machine,
+                               (DimPickleValue){.kind = DIM_PICKLE_TENSOR, .first = arguments});
 }
 
-gboolean pickle_push_call(PickleMachine *machine, guint32 name, guint32 arguments)
+gboolean dim_pickle_push_call(DimPickleMachine *machine, guint32 name, guint32 arguments)
 {
     const DimPickle *p = machine->pickle;
     const DimPickleValue *callable = &p->values[name], *tuple = &p->values[arguments];
 
     if (callable->kind != DIM_PICKLE_NAME || tuple->kind != DIM_PICKLE_TUPLE)
-        return pickle_fail(machine, "calls what is no name, or without a tuple");
+        return dim_pickle_fail(machine, "calls what is no name, or without a tuple");
     switch (callable->detail) {
     case ORDERED_DICT:
         if (tuple->n == 0)
-            return pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_DICT,
-                                                             .detail = TRUE,
-                                                             .first = G_MAXUINT32,
-                                                             .n = G_MAXUINT32});
+            return dim_pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_DICT,
+                                                                 .detail = TRUE,
+                                                                 .first = G_MAXUINT32,
+                                                                 .n = G_MAXUINT32});
         break;
     case NAMESPACE:
-        return pickle_push_object(machine, name, arguments);
+        return dim_pickle_push_object(machine, name, arguments);
     case REBUILD_TENSOR:
         return push_tensor(machine, arguments);
     case REBUILD_PARAMETER:
         if (tuple->n == 3 && item(p, tuple, 0, DIM_PICKLE_TENSOR))
-            return pickle_push(machine, p->items[tuple->first]);
+            return dim_pickle_push(machine, p->items[tuple->first]);
         break;
     case SIZE:
         if (tuple->n == 1 && item(p, tuple, 0, DIM_PICKLE_TUPLE))
-            return pickle_push(machine, p->items[tuple->first]);
+            return dim_pickle_push(machine, p->items[tuple->first]);
         break;
     default:
         break;
@@ -175,14 +175,14 @@ gboolean pickle_push_call(PickleMachine *machine, guint32 name, guint32 argument
                     names[callable->detail].module, names[callable->detail].name);
 }
 
-gboolean pickle_push_object(PickleMachine *machine, guint32 name, guint32 arguments)
+gboolean dim_pickle_push_object(DimPickleMachine *machine, guint32 name, guint32 arguments)
 {
     const DimPickleValue *class_name = &machine->pickle->values[name];
 
     if (class_name->kind != DIM_PICKLE_NAME || class_name->detail != NAMESPACE ||
-        arguments != PICKLE_EMPTY_TUPLE)
-        return pickle_fail(machine, "makes an object that weights do not need; refused");
-    return pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_OPAQUE});
+        arguments != DIM_PICKLE_CONSTANT_EMPTY_TUPLE)
+        return dim_pickle_fail(machine, "makes an object that weights do not need; refused");
+    return dim_pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_OPAQUE});
 }
 
 DimPickleStorage dim_pickle_storage(const DimPickle *pickle, guint32 storage)

@@ -17,14 +17,14 @@ enum { MAX_BYTES = 64 << 20 };
 #define MARK G_MAXUINT32
 #define NOTHING G_MAXUINT32 /* an empty memo slot; the end of a chain of pairs */
 
-gboolean pickle_fail(const PickleMachine *machine, const char *what)
+gboolean dim_pickle_fail(const DimPickleMachine *machine, const char *what)
 {
     return dim_fail(machine->error, DIM_ERROR_FORMAT, machine->origin, "data.pkl: %s (byte %u)",
                     what, machine->at);
 }
 
 /* Room for `more` elements behind the n that are in use. */
-static gboolean reserve(const PickleMachine *machine, void *array, guint32 n, guint32 more,
+static gboolean reserve(const DimPickleMachine *machine, void *array, guint32 n, guint32 more,
                         guint32 *reserved, gsize element)
 {
     void **pointer = array;
@@ -40,7 +40,7 @@ static gboolean reserve(const PickleMachine *machine, void *array, guint32 n, gu
     return TRUE;
 }
 
-gboolean pickle_push(PickleMachine *machine, guint32 value)
+gboolean dim_pickle_push(DimPickleMachine *machine, guint32 value)
 {
     if (!reserve(machine, &machine->stack, machine->n_stack, 1, &machine->r_stack,
                  sizeof *machine->stack))
@@ -49,23 +49,23 @@ gboolean pickle_push(PickleMachine *machine, guint32 value)
     return TRUE;
 }
 
-gboolean pickle_push_new(PickleMachine *machine, DimPickleValue value)
+gboolean dim_pickle_push_new(DimPickleMachine *machine, DimPickleValue value)
 {
     DimPickle *p = machine->pickle;
 
     if (!reserve(machine, &p->values, p->n_values, 1, &p->r_values, sizeof *p->values))
         return FALSE;
     p->values[p->n_values] = value;
-    return pickle_push(machine, p->n_values++);
+    return dim_pickle_push(machine, p->n_values++);
 }
 
 /* ---- operands
  * -------------------------------------------------------------------------------------------- */
 
-static const guint8 *take(PickleMachine *machine, guint32 n)
+static const guint8 *take(DimPickleMachine *machine, guint32 n)
 {
     if (n > machine->pickle->length - machine->at) {
-        pickle_fail(machine, "is cut off");
+        dim_pickle_fail(machine, "is cut off");
         return NULL;
     }
     const guint8 *p = machine->pickle->data + machine->at;
@@ -73,7 +73,7 @@ static const guint8 *take(PickleMachine *machine, guint32 n)
     return p;
 }
 
-static gboolean take_number(PickleMachine *machine, int bytes, guint32 *number)
+static gboolean take_number(DimPickleMachine *machine, int bytes, guint32 *number)
 {
     const guint8 *p = take(machine, (guint32)bytes);
 
@@ -83,31 +83,32 @@ static gboolean take_number(PickleMachine *machine, int bytes, guint32 *number)
     return p != NULL;
 }
 
-static gboolean take_line(PickleMachine *machine, const char **line, gsize *length)
+static gboolean take_line(DimPickleMachine *machine, const char **line, gsize *length)
 {
     const char *start = (const char *)machine->pickle->data + machine->at;
     const char *end = memchr(start, '\n', machine->pickle->length - machine->at);
 
-    if (!end)
-        return pickle_fail(machine, "is cut off within a name");
     *line = start;
+    *length = 0;
+    if (!end)
+        return dim_pickle_fail(machine, "is cut off within a name");
     *length = (gsize)(end - start);
     machine->at += (guint32)*length + 1;
     return TRUE;
 }
 
-static gboolean pop(PickleMachine *machine, guint32 *value)
+static gboolean pop(DimPickleMachine *machine, guint32 *value)
 {
-    *value = PICKLE_NONE;
+    *value = DIM_PICKLE_CONSTANT_NONE;
     if (machine->n_stack == 0 || machine->stack[machine->n_stack - 1] == MARK)
-        return pickle_fail(machine, "takes a value that is not there");
+        return dim_pickle_fail(machine, "takes a value that is not there");
     *value = machine->stack[--machine->n_stack];
     return TRUE;
 }
 
 /* What lies above the topmost mark; both are off the stack afterwards. Valid until the next push.
  */
-static gboolean pop_to_mark(PickleMachine *machine, const guint32 **values, guint32 *n)
+static gboolean pop_to_mark(DimPickleMachine *machine, const guint32 **values, guint32 *n)
 {
     guint32 at = machine->n_stack;
 
@@ -116,14 +117,14 @@ static gboolean pop_to_mark(PickleMachine *machine, const guint32 **values, guin
     while (at > 0 && machine->stack[at - 1] != MARK)
         at--;
     if (at == 0)
-        return pickle_fail(machine, "takes values up to a mark that is not there");
+        return dim_pickle_fail(machine, "takes values up to a mark that is not there");
     *values = machine->stack + at;
     *n = machine->n_stack - at;
     machine->n_stack = at - 1;
     return TRUE;
 }
 
-static DimPickleValue *top_of_kind(PickleMachine *machine, DimPickleKind kind, const char *fault)
+static DimPickleValue *top_of_kind(DimPickleMachine *machine, DimPickleKind kind, const char *fault)
 {
     guint32 value;
 
@@ -132,75 +133,75 @@ static DimPickleValue *top_of_kind(PickleMachine *machine, DimPickleKind kind, c
     machine->n_stack++;
     if (machine->pickle->values[value].kind == kind)
         return &machine->pickle->values[value];
-    pickle_fail(machine, fault);
+    dim_pickle_fail(machine, fault);
     return NULL;
 }
 
 /* ---- opcodes
  * --------------------------------------------------------------------------------------------- */
 
-static gboolean op_none(PickleMachine *machine)
+static gboolean op_none(DimPickleMachine *machine)
 {
-    return pickle_push(machine, PICKLE_NONE);
+    return dim_pickle_push(machine, DIM_PICKLE_CONSTANT_NONE);
 }
 
-static gboolean op_true(PickleMachine *machine)
+static gboolean op_true(DimPickleMachine *machine)
 {
-    return pickle_push(machine, PICKLE_TRUE);
+    return dim_pickle_push(machine, DIM_PICKLE_CONSTANT_TRUE);
 }
 
-static gboolean op_false(PickleMachine *machine)
+static gboolean op_false(DimPickleMachine *machine)
 {
-    return pickle_push(machine, PICKLE_FALSE);
+    return dim_pickle_push(machine, DIM_PICKLE_CONSTANT_FALSE);
 }
 
-static gboolean op_empty_tuple(PickleMachine *machine)
+static gboolean op_empty_tuple(DimPickleMachine *machine)
 {
-    return pickle_push(machine, PICKLE_EMPTY_TUPLE);
+    return dim_pickle_push(machine, DIM_PICKLE_CONSTANT_EMPTY_TUPLE);
 }
 
-static gboolean op_empty_list(PickleMachine *machine)
+static gboolean op_empty_list(DimPickleMachine *machine)
 {
-    return pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_LIST});
+    return dim_pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_LIST});
 }
 
-static gboolean op_empty_dict(PickleMachine *machine)
+static gboolean op_empty_dict(DimPickleMachine *machine)
 {
-    return pickle_push_new(
+    return dim_pickle_push_new(
         machine, (DimPickleValue){.kind = DIM_PICKLE_DICT, .first = NOTHING, .n = NOTHING});
 }
 
-static gboolean push_int(PickleMachine *machine, gint64 number)
+static gboolean push_int(DimPickleMachine *machine, gint64 number)
 {
-    return pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_INT, .number = number});
+    return dim_pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_INT, .number = number});
 }
 
-static gboolean op_binint1(PickleMachine *machine)
+static gboolean op_binint1(DimPickleMachine *machine)
 {
     guint32 n;
     return take_number(machine, 1, &n) && push_int(machine, n);
 }
 
-static gboolean op_binint2(PickleMachine *machine)
+static gboolean op_binint2(DimPickleMachine *machine)
 {
     guint32 n;
     return take_number(machine, 2, &n) && push_int(machine, n);
 }
 
-static gboolean op_binint(PickleMachine *machine)
+static gboolean op_binint(DimPickleMachine *machine)
 {
     guint32 n;
     return take_number(machine, 4, &n) && push_int(machine, (gint32)n);
 }
 
-static gboolean op_long1(PickleMachine *machine)
+static gboolean op_long1(DimPickleMachine *machine)
 {
     guint32 n;
 
     if (!take_number(machine, 1, &n))
         return FALSE;
     if (n > 8)
-        return pickle_fail(machine, "has an integer of more than 64 bits");
+        return dim_pickle_fail(machine, "has an integer of more than 64 bits");
     const guint8 *p = take(machine, n);
     if (!p)
         return FALSE;
@@ -210,36 +211,37 @@ static gboolean op_long1(PickleMachine *machine)
     return push_int(machine, (gint64)number);
 }
 
-static gboolean op_binfloat(PickleMachine *machine)
+static gboolean op_binfloat(DimPickleMachine *machine)
 {
-    return take(machine, 8) && pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_FLOAT});
+    return take(machine, 8) &&
+           dim_pickle_push_new(machine, (DimPickleValue){.kind = DIM_PICKLE_FLOAT});
 }
 
-static gboolean push_string(PickleMachine *machine, int length_bytes)
+static gboolean push_string(DimPickleMachine *machine, int length_bytes)
 {
     guint32 n;
 
     if (!take_number(machine, length_bytes, &n) || !take(machine, n))
         return FALSE;
-    return pickle_push_new(
+    return dim_pickle_push_new(
         machine, (DimPickleValue){.kind = DIM_PICKLE_STRING, .first = machine->at - n, .n = n});
 }
 
-static gboolean op_binunicode(PickleMachine *machine)
+static gboolean op_binunicode(DimPickleMachine *machine)
 {
     if (!push_string(machine, 4))
         return FALSE;
     const DimPickleValue *text = &machine->pickle->values[machine->pickle->n_values - 1];
     return dim_text_is_utf8((const char *)machine->pickle->data + text->first, text->n) ||
-           pickle_fail(machine, "has a text that is not UTF-8");
+           dim_pickle_fail(machine, "has a text that is not UTF-8");
 }
 
-static gboolean op_short_binstring(PickleMachine *machine)
+static gboolean op_short_binstring(DimPickleMachine *machine)
 {
     return push_string(machine, 1);
 }
 
-static gboolean put(PickleMachine *machine, int index_bytes)
+static gboolean put(DimPickleMachine *machine, int index_bytes)
 {
     guint32 index, value;
 
@@ -248,7 +250,7 @@ static gboolean put(PickleMachine *machine, int index_bytes)
     machine->n_stack++;
     /* Python counts its slots up from 0, one for a value at most. */
     if (index >= machine->pickle->length)
-        return pickle_fail(machine, "has a memo index beyond its own length");
+        return dim_pickle_fail(machine, "has a memo index beyond its own length");
     const guint32 before = machine->n_memo;
     if (!reserve(machine, &machine->memo, index, 1, &machine->n_memo, sizeof *machine->memo))
         return FALSE;
@@ -258,43 +260,43 @@ static gboolean put(PickleMachine *machine, int index_bytes)
     return TRUE;
 }
 
-static gboolean op_binput(PickleMachine *machine)
+static gboolean op_binput(DimPickleMachine *machine)
 {
     return put(machine, 1);
 }
 
-static gboolean op_long_binput(PickleMachine *machine)
+static gboolean op_long_binput(DimPickleMachine *machine)
 {
     return put(machine, 4);
 }
 
-static gboolean get(PickleMachine *machine, int index_bytes)
+static gboolean get(DimPickleMachine *machine, int index_bytes)
 {
     guint32 index;
 
     if (!take_number(machine, index_bytes, &index))
         return FALSE;
     if (index >= machine->n_memo || machine->memo[index] == NOTHING)
-        return pickle_fail(machine, "asks for a memo entry that is not there");
-    return pickle_push(machine, machine->memo[index]);
+        return dim_pickle_fail(machine, "asks for a memo entry that is not there");
+    return dim_pickle_push(machine, machine->memo[index]);
 }
 
-static gboolean op_binget(PickleMachine *machine)
+static gboolean op_binget(DimPickleMachine *machine)
 {
     return get(machine, 1);
 }
 
-static gboolean op_long_binget(PickleMachine *machine)
+static gboolean op_long_binget(DimPickleMachine *machine)
 {
     return get(machine, 4);
 }
 
-static gboolean op_mark(PickleMachine *machine)
+static gboolean op_mark(DimPickleMachine *machine)
 {
-    return pickle_push(machine, MARK);
+    return dim_pickle_push(machine, MARK);
 }
 
-static gboolean push_tuple(PickleMachine *machine, const guint32 *values, guint32 n)
+static gboolean push_tuple(DimPickleMachine *machine, const guint32 *values, guint32 n)
 {
     DimPickle *p = machine->pickle;
 
@@ -302,21 +304,22 @@ static gboolean push_tuple(PickleMachine *machine, const guint32 *values, guint3
         return FALSE;
     memcpy(p->items + p->n_items, values, n * sizeof *values);
     p->n_items += n;
-    return pickle_push_new(
+    return dim_pickle_push_new(
         machine, (DimPickleValue){.kind = DIM_PICKLE_TUPLE, .first = p->n_items - n, .n = n});
 }
 
-static gboolean op_tuple(PickleMachine *machine)
+static gboolean op_tuple(DimPickleMachine *machine)
 {
     const guint32 *values;
     guint32 n;
 
     if (!pop_to_mark(machine, &values, &n))
         return FALSE;
-    return n == 0 ? pickle_push(machine, PICKLE_EMPTY_TUPLE) : push_tuple(machine, values, n);
+    return n == 0 ? dim_pickle_push(machine, DIM_PICKLE_CONSTANT_EMPTY_TUPLE)
+                  : push_tuple(machine, values, n);
 }
 
-static gboolean pop_tuple(PickleMachine *machine, guint32 n)
+static gboolean pop_tuple(DimPickleMachine *machine, guint32 n)
 {
     guint32 values[3];
 
@@ -326,29 +329,29 @@ static gboolean pop_tuple(PickleMachine *machine, guint32 n)
     return push_tuple(machine, values, n);
 }
 
-static gboolean op_tuple1(PickleMachine *machine)
+static gboolean op_tuple1(DimPickleMachine *machine)
 {
     return pop_tuple(machine, 1);
 }
 
-static gboolean op_tuple2(PickleMachine *machine)
+static gboolean op_tuple2(DimPickleMachine *machine)
 {
     return pop_tuple(machine, 2);
 }
 
-static gboolean op_tuple3(PickleMachine *machine)
+static gboolean op_tuple3(DimPickleMachine *machine)
 {
     return pop_tuple(machine, 3);
 }
 
-static gboolean op_append(PickleMachine *machine)
+static gboolean op_append(DimPickleMachine *machine)
 {
     guint32 value;
     return pop(machine, &value) &&
            top_of_kind(machine, DIM_PICKLE_LIST, "appends to what is no list");
 }
 
-static gboolean op_appends(PickleMachine *machine)
+static gboolean op_appends(DimPickleMachine *machine)
 {
     const guint32 *values;
     guint32 n;
@@ -363,7 +366,7 @@ static gboolean is_key(const DimPickleValue *value)
 }
 
 /* Adds n / 2 pairs to the dictionary on top of the stack. */
-static gboolean set_items(PickleMachine *machine, const guint32 *values, guint32 n)
+static gboolean set_items(DimPickleMachine *machine, const guint32 *values, guint32 n)
 {
     DimPickle *p = machine->pickle;
     DimPickleValue *dict =
@@ -372,12 +375,12 @@ static gboolean set_items(PickleMachine *machine, const guint32 *values, guint32
     if (!dict)
         return FALSE;
     if (n % 2)
-        return pickle_fail(machine, "has a key without a value");
+        return dim_pickle_fail(machine, "has a key without a value");
     if (!reserve(machine, &p->pairs, p->n_pairs, n / 2, &p->r_pairs, sizeof *p->pairs))
         return FALSE;
     for (guint32 i = 0; i < n; i += 2) {
         if (!is_key(&p->values[values[i]]))
-            return pickle_fail(machine, "has a key that is no text and no number");
+            return dim_pickle_fail(machine, "has a key that is no text and no number");
         p->pairs[p->n_pairs] = (DimPicklePair){values[i], values[i + 1], NOTHING};
         if (dict->first == NOTHING)
             dict->first = p->n_pairs;
@@ -388,48 +391,48 @@ static gboolean set_items(PickleMachine *machine, const guint32 *values, guint32
     return TRUE;
 }
 
-static gboolean op_setitem(PickleMachine *machine)
+static gboolean op_setitem(DimPickleMachine *machine)
 {
     guint32 pair[2];
     return pop(machine, &pair[1]) && pop(machine, &pair[0]) && set_items(machine, pair, 2);
 }
 
-static gboolean op_setitems(PickleMachine *machine)
+static gboolean op_setitems(DimPickleMachine *machine)
 {
     const guint32 *values;
     guint32 n;
     return pop_to_mark(machine, &values, &n) && set_items(machine, values, n);
 }
 
-static gboolean op_global(PickleMachine *machine)
+static gboolean op_global(DimPickleMachine *machine)
 {
     const char *module, *name;
     gsize module_length, name_length;
     return take_line(machine, &module, &module_length) && take_line(machine, &name, &name_length) &&
-           pickle_push_name(machine, module, module_length, name, name_length);
+           dim_pickle_push_name(machine, module, module_length, name, name_length);
 }
 
-static gboolean op_binpersid(PickleMachine *machine)
+static gboolean op_binpersid(DimPickleMachine *machine)
 {
     guint32 id;
-    return pop(machine, &id) && pickle_push_persistent(machine, id);
+    return pop(machine, &id) && dim_pickle_push_persistent(machine, id);
 }
 
-static gboolean op_reduce(PickleMachine *machine)
+static gboolean op_reduce(DimPickleMachine *machine)
 {
     guint32 name, arguments;
     return pop(machine, &arguments) && pop(machine, &name) &&
-           pickle_push_call(machine, name, arguments);
+           dim_pickle_push_call(machine, name, arguments);
 }
 
-static gboolean op_newobj(PickleMachine *machine)
+static gboolean op_newobj(DimPickleMachine *machine)
 {
     guint32 name, arguments;
     return pop(machine, &arguments) && pop(machine, &name) &&
-           pickle_push_object(machine, name, arguments);
+           dim_pickle_push_object(machine, name, arguments);
 }
 
-static gboolean op_build(PickleMachine *machine)
+static gboolean op_build(DimPickleMachine *machine)
 {
     guint32 state, object;
 
@@ -439,19 +442,19 @@ static gboolean op_build(PickleMachine *machine)
     const DimPickleValue *o = &machine->pickle->values[object];
     if (!(o->kind == DIM_PICKLE_OPAQUE || (o->kind == DIM_PICKLE_DICT && o->detail)) ||
         machine->pickle->values[state].kind != DIM_PICKLE_DICT)
-        return pickle_fail(machine, "gives a state to what takes none");
+        return dim_pickle_fail(machine, "gives a state to what takes none");
     return TRUE;
 }
 
-static gboolean op_stop(PickleMachine *machine)
+static gboolean op_stop(DimPickleMachine *machine)
 {
     machine->stopped = TRUE;
     if (!pop(machine, &machine->pickle->root))
         return FALSE;
-    return machine->n_stack == 0 || pickle_fail(machine, "ends with values left over");
+    return machine->n_stack == 0 || dim_pickle_fail(machine, "ends with values left over");
 }
 
-static gboolean (*const opcodes[256])(PickleMachine *machine) = {
+static gboolean (*const opcodes[256])(DimPickleMachine *machine) = {
     ['}'] = op_empty_dict,      [']'] = op_empty_list,
     [')'] = op_empty_tuple,     ['N'] = op_none,
     [0x88] = op_true,           [0x89] = op_false,
@@ -470,14 +473,14 @@ static gboolean (*const opcodes[256])(PickleMachine *machine) = {
     ['b'] = op_build,           ['.'] = op_stop,
 };
 
-static gboolean run(PickleMachine *machine)
+static gboolean run(DimPickleMachine *machine)
 {
     const guint8 *begin = take(machine, 2);
 
     if (!begin)
         return FALSE;
     if (begin[0] != 0x80)
-        return pickle_fail(machine, "is no pickle");
+        return dim_pickle_fail(machine, "is no pickle");
     if (begin[1] < 2 || begin[1] > 3) /* torch.save writes 2; 3 adds nothing that it uses */
         return dim_fail(machine->error, DIM_ERROR_UNSUPPORTED, machine->origin,
                         "data.pkl: pickle protocol %d; expected 2: save it again", begin[1]);
@@ -497,17 +500,17 @@ static gboolean run(PickleMachine *machine)
 }
 
 /* The constants, in the order of their indices. */
-static gboolean add_constants(PickleMachine *machine)
+static gboolean add_constants(DimPickleMachine *machine)
 {
-    static const DimPickleValue constants[N_PICKLE_CONSTANTS] = {
-        [PICKLE_NONE] = {.kind = DIM_PICKLE_NONE},
-        [PICKLE_FALSE] = {.kind = DIM_PICKLE_BOOL},
-        [PICKLE_TRUE] = {.kind = DIM_PICKLE_BOOL, .number = 1},
-        [PICKLE_EMPTY_TUPLE] = {.kind = DIM_PICKLE_TUPLE},
+    static const DimPickleValue constants[DIM_N_PICKLE_CONSTANTS] = {
+        [DIM_PICKLE_CONSTANT_NONE] = {.kind = DIM_PICKLE_NONE},
+        [DIM_PICKLE_CONSTANT_FALSE] = {.kind = DIM_PICKLE_BOOL},
+        [DIM_PICKLE_CONSTANT_TRUE] = {.kind = DIM_PICKLE_BOOL, .number = 1},
+        [DIM_PICKLE_CONSTANT_EMPTY_TUPLE] = {.kind = DIM_PICKLE_TUPLE},
     };
 
-    for (int i = 0; i < N_PICKLE_CONSTANTS; i++)
-        if (!pickle_push_new(machine, constants[i]))
+    for (int i = 0; i < DIM_N_PICKLE_CONSTANTS; i++)
+        if (!dim_pickle_push_new(machine, constants[i]))
             return FALSE;
     machine->n_stack = 0;
     return TRUE;
@@ -516,7 +519,7 @@ static gboolean add_constants(PickleMachine *machine)
 gboolean dim_pickle_read(DimPickle *pickle, const guint8 *data, gsize length, const char *origin,
                          GError **error)
 {
-    PickleMachine machine = {.pickle = pickle, .origin = origin, .error = error};
+    DimPickleMachine machine = {.pickle = pickle, .origin = origin, .error = error};
 
     *pickle = (DimPickle){.data = data};
     if (length > MAX_BYTES)

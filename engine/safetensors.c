@@ -4,12 +4,13 @@
  *
  * https://huggingface.co/docs/safetensors; stricter than the library where it takes what the text
  * forbids. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "error.h"
-#include "json.h"
+#include "json-scan.h"
 #include "text.h"
 #include "weights.h"
 
@@ -24,88 +25,138 @@ typedef struct {
     const guint8 *data; /* behind the header */
     gint64 size;
     Span *spans; /* of each entry */
+    int n_reserved;
+    DimScan scan;
+    GError **error;
 } Reader;
 
-static gboolean fail_tensor(const Reader *reader, const char *name, const char *what,
-                            GError **error)
+static gboolean fail_tensor(const Reader *r, const char *what)
 {
-    return dim_fail(error, DIM_ERROR_FORMAT, reader->weights->origin, "tensor " DIM_NAME ": %s",
-                    name, what);
+    return dim_fail(r->error, DIM_ERROR_FORMAT, r->weights->origin, "tensor " DIM_NAME ": %s",
+                    r->scan.item, what);
 }
 
-/* A list of n_min to n_max integers from 0 up; how many, or -1. */
-static int read_list(const json_t *list, int n_min, int n_max, gint64 *values)
+/* A list of at most `max` numbers; *n of them. */
+static gboolean read_list(Reader *r, int max, gint64 *values, int *n)
 {
-    if (!json_is_array(list) || json_array_size(list) < (gsize)n_min ||
-        json_array_size(list) > (gsize)n_max)
-        return -1;
-    const int n = (int)json_array_size(list);
-    for (int i = 0; i < n; i++) {
-        const json_t *item = json_array_get(list, (gsize)i);
-        if (!json_is_integer(item) || json_integer_value(item) < 0)
-            return -1;
-        values[i] = json_integer_value(item);
+    gboolean more;
+
+    *n = 0;
+    if (!dim_scan_mark(&r->scan, '['))
+        return FALSE;
+    while (dim_scan_more(&r->scan, *n == 0, ']', &more)) {
+        if (!more)
+            return TRUE;
+        if (*n == max)
+            return fail_tensor(r,
+                               "a list is too long; expected 2 data_offsets, and at most 8 sides");
+        if (!dim_scan_number(&r->scan, &values[(*n)++]))
+            return FALSE;
     }
-    return n;
+    return FALSE;
 }
 
-static int find_type(const json_t *dtype)
+static gboolean read_type(Reader *r, DimType *type)
 {
-    for (int i = 0; json_is_string(dtype) && dim_type_names[i]; i++)
-        if (!strcmp(dim_type_names[i], json_string_value(dtype)))
-            return i;
-    return -1;
+    if (!dim_scan_string(&r->scan))
+        return FALSE;
+    for (int i = 0; dim_type_names[i]; i++)
+        if (!strcmp(dim_type_names[i], r->scan.string)) {
+            *type = (DimType)i;
+            return TRUE;
+        }
+    return fail_tensor(r, "unknown dtype; expected F32, F16, BF16, F64, I64 or alike");
 }
 
-static gboolean read_entry(Reader *reader, const char *name, const json_t *item, GError **error)
+/* The value of one of a tensor's three keys, which is in scan.string. `seen` has a bit for each
+ * key. */
+static gboolean read_key(Reader *r, DimEntry *entry, gint64 offsets[2], int *seen)
 {
-    const int type = find_type(json_object_get(item, "dtype"));
+    static const char *const keys[] = {"dtype", "shape", "data_offsets"};
+    int key = 0, n = 0;
+
+    while (key < 3 && strcmp(keys[key], r->scan.string))
+        key++;
+    if (key == 3 || *seen & 1 << key)
+        return fail_tensor(r, "expected dtype, shape and data_offsets, once each and nothing else");
+    *seen |= 1 << key;
+    if (!dim_scan_mark(&r->scan, ':'))
+        return FALSE;
+    if (key == 0)
+        return read_type(r, &entry->type);
+    if (key == 1)
+        return read_list(r, DIM_MAX_RANK, entry->tensor.sizes, &entry->tensor.rank);
+    return read_list(r, 2, offsets, &n) &&
+           (n == 2 || fail_tensor(r, "data_offsets are not two numbers"));
+}
+
+static gboolean read_tensor(Reader *r, DimEntry *entry, gint64 offsets[2])
+{
+    gboolean more;
+    int seen = 0;
+
+    if (!dim_scan_mark(&r->scan, '{'))
+        return FALSE;
+    for (int i = 0; dim_scan_more(&r->scan, i == 0, '}', &more); i++) {
+        if (!more)
+            return seen == 7 || fail_tensor(r, "lacks one of dtype, shape and data_offsets");
+        if (!dim_scan_string(&r->scan) || !read_key(r, entry, offsets, &seen))
+            return FALSE;
+    }
+    return FALSE;
+}
+
+static gboolean add_span(Reader *r, Span span)
+{
+    const int n = r->weights->n_entries;
+
+    if (n == r->n_reserved) {
+        const int wanted = MAX(64, n * 2);
+        Span *spans = wanted > n ? g_try_renew(Span, r->spans, wanted) : NULL;
+        if (!spans)
+            return dim_fail_memory(r->error, r->weights->origin, (guint64)n * sizeof *spans);
+        r->spans = spans;
+        r->n_reserved = wanted;
+    }
+    r->spans[n] = span;
+    return TRUE;
+}
+
+static gboolean read_entry(Reader *r)
+{
     DimEntry entry = {0};
-    gint64 offsets[2], bits;
+    gint64 offsets[2] = {0}, bits;
 
-    if (!json_is_object(item) || json_object_size(item) != 3)
-        return fail_tensor(reader, name, "expected dtype, shape and data_offsets, and nothing else",
-                           error);
-    if (type < 0)
-        return fail_tensor(reader, name,
-                           "unknown dtype; expected F32, F16, BF16, F64, I64 or alike", error);
-    entry.type = (DimType)type;
-    entry.tensor.rank =
-        read_list(json_object_get(item, "shape"), 0, DIM_MAX_RANK, entry.tensor.sizes);
-    if (entry.tensor.rank < 0)
-        return fail_tensor(reader, name, "shape is no list of at most 8 whole numbers from 0 up",
-                           error);
-    if (read_list(json_object_get(item, "data_offsets"), 2, 2, offsets) < 0)
-        return fail_tensor(reader, name, "data_offsets are not two whole numbers from 0 up", error);
+    if (!read_tensor(r, &entry, offsets))
+        return FALSE;
     if (!dim_shape_count(entry.tensor.rank, entry.tensor.sizes, &entry.tensor.count) ||
         __builtin_mul_overflow(entry.tensor.count, (gint64)dim_type_bits(entry.type), &bits))
-        return fail_tensor(reader, name, "the shape is absurdly large", error);
-    if (offsets[0] > offsets[1] || offsets[1] > reader->size)
-        return fail_tensor(reader, name,
-                           "data_offsets are outside of the file; truncated download?", error);
+        return fail_tensor(r, "the shape is absurdly large");
+    if (offsets[0] > offsets[1] || offsets[1] > r->size)
+        return fail_tensor(r, "data_offsets are outside of the file; truncated download?");
     if (bits % 8 || offsets[1] - offsets[0] != bits / 8)
-        return fail_tensor(reader, name, "data_offsets do not fit dtype and shape", error);
+        return fail_tensor(r, "data_offsets do not fit dtype and shape");
     dim_shape_strides(entry.tensor.rank, entry.tensor.sizes, entry.strides);
-    entry.data = reader->data + offsets[0];
-    reader->spans[reader->weights->n_entries] = (Span){offsets[0], offsets[1]};
-    return dim_weights_add(reader->weights, &entry, name, strlen(name), error);
+    entry.data = r->data + offsets[0];
+    return add_span(r, (Span){offsets[0], offsets[1]}) &&
+           dim_weights_add(r->weights, &entry, r->scan.item, strlen(r->scan.item), r->error);
 }
 
-static gboolean check_metadata(const Reader *reader, const json_t *metadata, GError **error)
+/* An object of texts; nobody asks for them. */
+static gboolean read_metadata(Reader *r)
 {
-    const char *key;
-    json_t *value;
+    gboolean more;
 
-    if (!json_is_object(metadata))
-        return dim_fail(error, DIM_ERROR_FORMAT, reader->weights->origin,
-                        "__metadata__ is no object of texts");
-    json_object_foreach((json_t *)metadata, key, value)
-    {
-        if (!json_is_string(value))
-            return dim_fail(error, DIM_ERROR_FORMAT, reader->weights->origin,
-                            "__metadata__: " DIM_NAME " is no text", key);
+    if (!dim_scan_mark(&r->scan, '{'))
+        return FALSE;
+    for (int i = 0; dim_scan_more(&r->scan, i == 0, '}', &more); i = 1) {
+        if (!more)
+            return TRUE;
+        if (!dim_scan_string(&r->scan) || !dim_scan_mark(&r->scan, ':') ||
+            !dim_scan_string(&r->scan))
+            return FALSE;
     }
-    return TRUE;
+    return FALSE;
 }
 
 static int compare_spans(const void *a, const void *b)
@@ -118,44 +169,60 @@ static int compare_spans(const void *a, const void *b)
 }
 
 /* Each byte of the data belongs to exactly one tensor. */
-static gboolean check_cover(Reader *reader, GError **error)
+static gboolean check_cover(Reader *r)
 {
-    const char *origin = reader->weights->origin;
+    const char *origin = r->weights->origin;
     gint64 at = 0;
 
-    qsort(reader->spans, (gsize)reader->weights->n_entries, sizeof *reader->spans, compare_spans);
-    for (int i = 0; i < reader->weights->n_entries; i++) {
-        if (reader->spans[i].begin != at)
-            return dim_fail(error, DIM_ERROR_FORMAT, origin,
+    if (r->weights->n_entries > 0)
+        qsort(r->spans, (gsize)r->weights->n_entries, sizeof *r->spans, compare_spans);
+    for (int i = 0; i < r->weights->n_entries; i++) {
+        if (r->spans[i].begin != at)
+            return dim_fail(r->error, DIM_ERROR_FORMAT, origin,
                             "data_offsets leave a hole or overlap at byte %" G_GINT64_FORMAT
                             " of the data",
                             at);
-        at = reader->spans[i].end;
+        at = r->spans[i].end;
     }
-    if (at != reader->size)
-        return dim_fail(error, DIM_ERROR_FORMAT, origin,
+    if (at != r->size)
+        return dim_fail(r->error, DIM_ERROR_FORMAT, origin,
                         "%" G_GINT64_FORMAT " bytes behind the last tensor; expected none",
-                        reader->size - at);
+                        r->size - at);
     return TRUE;
 }
 
-static gboolean read_header(Reader *reader, const json_t *header, GError **error)
+/* A name twice is found when all are sorted. */
+static gboolean read_item(Reader *r, gboolean *metadata)
 {
-    const gsize n = json_object_size(header);
-    const char *name;
-    json_t *item;
+    if (!dim_scan_string(&r->scan))
+        return FALSE;
+    g_autofree char *name = dim_text_copy(r->scan.string, strlen(r->scan.string));
+    r->scan.item = name;
+    if (!name)
+        return dim_fail_memory(r->error, r->weights->origin, r->scan.length);
+    gboolean good = dim_scan_mark(&r->scan, ':');
+    if (good && !strcmp(r->scan.item, "__metadata__")) {
+        good = *metadata ? fail_tensor(r, "is there twice") : read_metadata(r);
+        *metadata = TRUE;
+    } else if (good)
+        good = read_entry(r);
+    r->scan.item = NULL;
+    return good;
+}
 
-    reader->spans = g_try_new(Span, n + 1);
-    if (!reader->spans)
-        return dim_fail_memory(error, reader->weights->origin, n * sizeof *reader->spans);
-    json_object_foreach((json_t *)header, name, item)
-    {
-        gboolean good = !strcmp(name, "__metadata__") ? check_metadata(reader, item, error)
-                                                      : read_entry(reader, name, item, error);
-        if (!good)
+static gboolean read_header(Reader *r)
+{
+    gboolean more, metadata = FALSE;
+
+    if (!dim_scan_begin(&r->scan) || !dim_scan_mark(&r->scan, '{'))
+        return FALSE;
+    for (int i = 0; dim_scan_more(&r->scan, i == 0, '}', &more); i = 1) {
+        if (!more)
+            return dim_scan_end(&r->scan) && check_cover(r);
+        if (!read_item(r, &metadata))
             return FALSE;
     }
-    return check_cover(reader, error);
+    return FALSE;
 }
 
 gboolean dim_safetensors_read(DimWeights *weights, GError **error)
@@ -176,14 +243,17 @@ gboolean dim_safetensors_read(DimWeights *weights, GError **error)
     if (length > file->size - sizeof length)
         return dim_fail(error, DIM_ERROR_FORMAT, weights->origin,
                         "the safetensors header runs past the end; truncated download?");
-    const guint8 *data = file->data + sizeof length + length;
-    Reader reader = {weights, data, file->data + file->size - data, NULL};
-    json_t *header =
-        dim_json_parse((const char *)file->data + sizeof length, length, weights->origin, error);
-    gboolean read = header && read_header(&reader, header, error);
-    json_decref(header);
-    g_free(reader.spans);
+    const char *header = (const char *)file->data + sizeof length;
+    const guint8 *data = (const guint8 *)header + length;
+    Reader r = {
+        .weights = weights, .data = data, .size = file->data + file->size - data, .error = error};
+    r.scan = (DimScan){.text = header, .length = length, .origin = weights->origin, .error = error};
+    r.scan.string = g_try_malloc(length + 1);
     weights->format = "safetensors";
+    const gboolean read =
+        r.scan.string ? read_header(&r) : dim_fail_memory(error, weights->origin, length);
+    g_free(r.scan.string);
+    g_free(r.spans);
     return read;
 }
 

@@ -54,6 +54,19 @@ static DimWeights *open_one(const char *folder, const char *dtype, int count, co
     return weights;
 }
 
+/* A file that is this header and no data. */
+static DimWeights *open_header(const char *folder, const char *header, GError **error)
+{
+    g_autofree char *path = g_build_filename(folder, "header.safetensors", NULL);
+    const guint64 length = GUINT64_TO_LE((guint64)strlen(header));
+    g_autoptr(GByteArray) file = g_byte_array_new();
+
+    g_byte_array_append(file, (const guint8 *)&length, sizeof length);
+    g_byte_array_append(file, (const guint8 *)header, (guint)strlen(header));
+    g_assert_true(g_file_set_contents(path, (char *)file->data, file->len, NULL));
+    return dim_weights_open(path, error);
+}
+
 static void check_values(DimWeights *weights, const char *name, int n, const float *wanted)
 {
     const DimTensor *tensor = dim_weights_find(weights, name);
@@ -66,6 +79,73 @@ static void check_values(DimWeights *weights, const char *name, int n, const flo
     g_assert_no_error(error);
     /* Bits: a negative zero is one. */
     g_assert_cmpmem(values, n * sizeof *values, wanted, n * sizeof *wanted);
+}
+
+#define EMPTY "{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}"
+
+static void test_names(void)
+{
+    static const struct {
+        const char *spelt, *name;
+    } cases[] = {
+        {"plain.weight 1", "plain.weight 1"},
+        {"\\u0041\\n\\t\\\"\\\\\\/", "A\n\t\"\\/"},
+        {"\\b\\f\\r", "\b\f\r"},
+        {"\\u00e9\\u20AC", "\xc3\xa9\xe2\x82\xac"},
+        {"\\ud83d\\ude00\xc3\xa9", "\xf0\x9f\x98\x80\xc3\xa9"},
+        {"", ""},
+    };
+    char *folder = make_folder();
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *header = g_strdup_printf(" {\r\n\"%s\" :\t" EMPTY "}  ", cases[i].spelt);
+        GError *error = NULL;
+        DimWeights *weights = open_header(folder, header, &error);
+        g_assert_no_error(error);
+        g_assert_cmpstr(dim_weights_tensor(weights, 0)->name, ==, cases[i].name);
+        g_assert_nonnull(dim_weights_find(weights, cases[i].name));
+        dim_weights_close(&weights);
+    }
+    remove_folder(folder);
+}
+
+static void test_headers_refused(void)
+{
+    static const char *const headers[] = {
+        "{\"\\ud83d\":" EMPTY "}",        /* half a pair */
+        "{\"\\ude00\\ud83d\":" EMPTY "}", /* a pair the wrong way round */
+        "{\"\\ud83dx\":" EMPTY "}",
+        "{\"\\u0000\":" EMPTY "}",
+        "{\"\\x41\":" EMPTY "}",
+        "{\"\\u00g0\":" EMPTY "}",
+        "{\"a\x01\":" EMPTY "}",
+        "{\"a\":" EMPTY ",}",
+        "{,\"a\":" EMPTY "}",
+        "{\"a\" " EMPTY "}",
+        "{\"a\":" EMPTY "]",
+        "{\"a\":" EMPTY "}}",
+        "{\"a\":" EMPTY " \"b\":" EMPTY "}",
+        "{\"a\":" EMPTY ",\"\\u0061\":" EMPTY "}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[00],\"data_offsets\":[0,0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[-0],\"data_offsets\":[0,0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[0.0],\"data_offsets\":[0,0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[0,],\"data_offsets\":[0,0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0],\"shape\":[0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0],\"x\":[0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[0,9223372036854775808],\"data_offsets\":[0,0]}}",
+        "{\"__metadata__\":{},\"__metadata__\":{}}",
+        "{\"__metadata__\":{\"a\":1}}",
+    };
+    char *folder = make_folder();
+
+    for (gsize i = 0; i < G_N_ELEMENTS(headers); i++) {
+        GError *error = NULL;
+        if (open_header(folder, headers[i], &error))
+            g_error("accepted: %s", headers[i]);
+        g_assert_error(error, DIM_ERROR, DIM_ERROR_FORMAT);
+        g_clear_error(&error);
+    }
+    remove_folder(folder);
 }
 
 static void test_half(void)
@@ -456,6 +536,8 @@ static void test_output_refused(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/weights/names", test_names);
+    g_test_add_func("/weights/headers-refused", test_headers_refused);
     g_test_add_func("/weights/half", test_half);
     g_test_add_func("/weights/half-all", test_half_all);
     g_test_add_func("/weights/brain", test_brain);
