@@ -110,8 +110,10 @@ static double multistep(double x, const DimTime *times, int steps)
 
 /* ---- the product ---- */
 
-static double run_method(DkDevice *dk, const DimMethod *method, double x, const DimTime *times,
-                         int steps)
+typedef double (*Network)(double x, const DimTime *at);
+
+static double run_method(DkDevice *dk, const DimMethod *method, Network eps, double x,
+                         const DimTime *times, int steps)
 {
     const int64_t sizes[] = {1, 1, 1, 1};
     DkBuffer *buffer = dk_buffer_new(dk, 64 * (2 + DIM_METHOD_KEPT_MAX));
@@ -126,8 +128,9 @@ static double run_method(DkDevice *dk, const DimMethod *method, double x, const 
         run.kept[i] = dk_tensor(buffer, 64 * (2 + i), DK_F32, 4, sizes);
     dk_write(dk, run.x, &value);
     for (int k = 0; k < steps; k++) {
-        const float p =
-            (float)(method->wants_data ? data_of(value, times + k) : network(value, times + k));
+        const DimTime *at = times + k;
+        const double noise = eps(value, at), data = (value - at->sigma * noise) / at->alpha;
+        const float p = (float)(method->wants_data ? data : noise);
         dk_write(dk, run.p, &p);
         method->advance(&run, k);
         dk_read(dk, &value, run.x);
@@ -152,9 +155,61 @@ static void test_method(gconstpointer name)
                 : !strcmp(name, "dpm-solver-fast") ? single_step(x, times, steps, block_noise)
                                                    : multistep(x, times, steps);
             /* f32 states, and a first data prediction 15 times as large as x */
-            g_assert_cmpfloat_with_epsilon(run_method(dk, method, x, times, steps), want,
+            g_assert_cmpfloat_with_epsilon(run_method(dk, method, network, x, times, steps), want,
                                            1e-4 * (1 + fabs(want)));
         }
+    }
+    dk_device_close(&dk);
+}
+
+/* The exact noise prediction for pictures that are N(0, 1/4). The path is x / sqrt (variance). */
+static double variance(const DimTime *at)
+{
+    return at->alpha * at->alpha / 4 + at->sigma * at->sigma;
+}
+
+static double gaussian(double x, const DimTime *at)
+{
+    return x * at->sigma / variance(at);
+}
+
+/* Relative error of a run over lambda from -2.5 to 2.5 in equal steps. */
+static double gaussian_error(DkDevice *dk, const DimMethod *method, int steps)
+{
+    DimTime times[100];
+
+    for (int k = 0; k <= steps; k++) {
+        const double lambda = -2.5 + 5.0 * k / steps;
+        times[k] = (DimTime){1 - (double)k / steps, 1 / sqrt(1 + exp(-2 * lambda)),
+                             1 / sqrt(1 + exp(2 * lambda)), lambda};
+    }
+    const double exact = sqrt(variance(&times[steps]) / variance(&times[0]));
+    return fabs(run_method(dk, method, gaussian, 1, times, steps) / exact - 1);
+}
+
+/* Twice the steps: the error falls by 2 to the power of the method's order, and more than that for
+ * the blocks of order 3 as long as they are long. Numbers of steps whose last block is of order 2.
+ */
+static void test_order_of_error(void)
+{
+    static const struct {
+        const char *name;
+        int steps, twice;
+        double order_min, order_max;
+    } expected[] = {
+        {"dpm-solver++-fast", 17, 35, 2.9, 4.8},
+        {"dpm-solver-fast", 17, 35, 2.9, 4.8},
+        {"dpm-solver++-2m", 35, 71, 1.9, 2.1},
+    };
+    DkDevice *dk = dk_device_open(DK_BACKEND_REF, 1, DK_ISA_ALL);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(expected); i++) {
+        const DimMethod *method = dim_method_find(expected[i].name);
+        const double order = log2(gaussian_error(dk, method, expected[i].steps) /
+                                  gaussian_error(dk, method, expected[i].twice));
+        g_test_message("%s: order %.2f", expected[i].name, order);
+        g_assert_cmpfloat(order, >, expected[i].order_min);
+        g_assert_cmpfloat(order, <, expected[i].order_max);
     }
     dk_device_close(&dk);
 }
@@ -189,6 +244,7 @@ int main(int argc, char **argv)
                                     "test", NULL));
     g_test_add_func("/method/orders", test_orders);
     g_test_add_func("/method/unknown", test_unknown);
+    g_test_add_func("/method/order-of-error", test_order_of_error);
     for (const char *const *name = dim_sampler_names(); *name; name++) {
         g_autofree char *path = g_strconcat("/method/", *name, NULL);
         g_test_add_data_func(path, *name, test_method);
