@@ -9,6 +9,22 @@ enum { ORIGIN_BYTES = 300, MESSAGE_BYTES = 600 };
 
 G_DEFINE_QUARK(dim - error - quark, dim_error)
 
+static gboolean is_inside(char byte)
+{
+    return (byte & 0xc0) == 0x80;
+}
+
+/* The end of a path says more than its beginning. */
+static const char *tail_of(const char *clean)
+{
+    const gsize length = strlen(clean);
+    const char *tail = length > ORIGIN_BYTES ? clean + length - ORIGIN_BYTES : clean;
+
+    while (is_inside(*tail))
+        tail++;
+    return tail;
+}
+
 gboolean dim_fail(GError **error, DimError code, const char *origin, const char *format, ...)
 {
     if (!error)
@@ -17,13 +33,15 @@ gboolean dim_fail(GError **error, DimError code, const char *origin, const char 
     va_start(args, format);
     g_autofree char *message = g_strdup_vprintf(format, args);
     va_end(args);
-    /* The end of a path says more than its beginning. */
-    gsize length = strlen(origin);
-    const char *tail = length > ORIGIN_BYTES ? origin + length - ORIGIN_BYTES : origin;
-    g_autofree char *line =
-        g_strdup_printf("%s%s: %.*s", tail == origin ? "" : "...", tail, MESSAGE_BYTES, message);
-    g_autofree char *clean = dim_text_clean(line);
-    g_set_error_literal(error, DIM_ERROR, code, clean);
+    /* Cleaned first, as that makes them longer. */
+    g_autofree char *clean_origin = dim_text_clean(origin), *clean = dim_text_clean(message);
+    const char *tail = tail_of(clean_origin);
+    gsize length = strlen(clean);
+    if (length > MESSAGE_BYTES)
+        for (length = MESSAGE_BYTES; is_inside(clean[length]);)
+            length--;
+    g_set_error(error, DIM_ERROR, code, "%s%s: %.*s", tail == clean_origin ? "" : "...", tail,
+                (int)length, clean);
     return FALSE;
 }
 

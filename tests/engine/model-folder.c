@@ -6,6 +6,7 @@
 
 #include <glib/gstdio.h>
 
+#include "engine/error.h"
 #include "engine/json.h"
 #include "engine/model.h"
 #include "engine/text.h"
@@ -388,6 +389,25 @@ static void test_clean(void)
     g_assert_false(dim_text_is_utf8("a\0\xff", 3));
 }
 
+/* However long and unfit the names, an error is one line that can be shown. */
+static void test_errors(void)
+{
+    g_autofree char *controls = g_strnfill(2000, '\x1b'), *accents = g_strnfill(2000, 'x');
+
+    for (int i = 0; i < 2000; i += 2)
+        memcpy(accents + i, "\xc3\xa9", 2);
+    const char *const texts[] = {controls, accents, accents + 1, "plain"};
+    for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
+        GError *error = NULL;
+        g_assert_false(
+            dim_fail(&error, DIM_ERROR_FILE, texts[i], "%s, %s", texts[i], texts[3 - i]));
+        g_autofree char *clean = dim_text_clean(error->message);
+        g_assert_cmpstr(error->message, ==, clean);
+        g_assert_cmpuint(strlen(clean), <, 1000);
+        g_clear_error(&error);
+    }
+}
+
 static void test_json_levels(void)
 {
     for (int levels = 63; levels <= 65; levels++) {
@@ -419,6 +439,7 @@ int main(int argc, char **argv)
     g_test_add_func("/names/find-class", test_find_class);
     g_test_add_func("/names/nearest", test_nearest);
     g_test_add_func("/names/clean", test_clean);
+    g_test_add_func("/names/errors", test_errors);
     g_test_add_func("/json/levels", test_json_levels);
     return g_test_run();
 }
