@@ -216,16 +216,12 @@ def check_stop(gimp, dialog, check):
     check("Stop leaves the image alone", gimp.state().startswith("(1 "), gimp.state())
 
 
-def check_generate(gimp, dialog, class_b, shot, check):
+def check_generate(gimp, dialog, class_b, check):
     """A class and a size, Generate: the window closes, the layer is there as asked, one undo removes it."""
     gimp.evaluate("(begin (gimp-image-clean-all image) 1)")
     dialog.choose_class(class_b)
     dialog.set_number("Width in pixels", 96)
     dialog.set_number("Height in pixels", 64)
-    if shot:
-        time.sleep(1)
-        run(["import", "-window", gimp.screen.xdotool("search", "--onlyvisible", "--name", "^Diffusion Layer$")[-1], shot],
-            env=gimp.host.env)
     dialog.press("Generate")
     gimp.wait_idle()
     check("Generate: a layer more", gimp.state() == "(2 1)", gimp.state())
@@ -263,6 +259,26 @@ def check_close(gimp, check):
     check("closing in a run leaves the image alone", gimp.state() == before, gimp.state())
 
 
+def check_new_image(gimp, check):
+    """File > Create: an image of its own, in a window of its own."""
+    count = "(car (gimp-image-list))" if gimp.host.number == 2 else "(vector-length (car (gimp-get-images)))"
+    check("one image before", gimp.evaluate(count) == "1")
+    gimp.choose_menu_item("Diffusion Image...")
+    dialog = Dialog()
+    dialog.set_number("Width in pixels", 80)
+    dialog.set_number("Height in pixels", 48)
+    dialog.press("Generate")
+    gimp.wait_idle()
+    check("a new image", gimp.evaluate(count) == "2")
+    check_soon("its window", lambda: gimp.screen.xdotool("search", "--onlyvisible", "--name", "80x48.*GIMP"), check)
+
+
+def take_picture(gimp, file):
+    time.sleep(2)
+    window = gimp.screen.xdotool("search", "--onlyvisible", "--name", "^Diffusion Layer$")[-1]
+    run(["import", "-window", window, file], env=gimp.host.env)
+
+
 def main():
     number, plug_in, models, model, dim = int(sys.argv[1]), *sys.argv[2:6]
     shot = sys.argv[7] if len(sys.argv) > 7 else None
@@ -277,10 +293,13 @@ def main():
             check_undo(gimp, classes[0], check)
             gimp.choose_menu_item("Diffusion Layer...")
             dialog = Dialog()
+            if shot:
+                take_picture(gimp, shot)
             check_stop(gimp, dialog, check)
-            check_generate(gimp, dialog, classes[-1], shot, check)
+            check_generate(gimp, dialog, classes[-1], check)
             check_last_values(gimp, classes[-1], check)
             check_close(gimp, check)
+            check_new_image(gimp, check)
         except Exception:
             run(["import", "-window", "root", os.environ.get("GIMP_DIM_TEST_SCREEN", os.devnull)], env=host.env)
             print(Path(log.name).read_text(errors="replace")[-3000:])
