@@ -176,7 +176,6 @@ gboolean
 dim_arguments_recipe (const DimArguments *arguments, int canvas_width, int canvas_height,
                       DimRecipe *recipe, GError **error)
 {
-  dim_recipe_init (recipe);
   dim_recipe_copy (recipe, &arguments->recipe);
   if (!dim_presets_merge (arguments->preset, recipe, error))
     {

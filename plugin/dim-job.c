@@ -211,7 +211,10 @@ next_request (DimJob *job, DimRecipe *recipe)
     g_cond_wait (&job->changed, &job->lock);
   quit = job->quit;
   if (!quit)
-    dim_recipe_copy (recipe, &job->request);
+    {
+      dim_recipe_clear (recipe);
+      dim_recipe_copy (recipe, &job->request);
+    }
   g_mutex_unlock (&job->lock);
   return !quit;
 }
@@ -289,6 +292,7 @@ dim_job_start (DimJob *job, const DimRecipe *recipe)
 {
   g_mutex_lock (&job->lock);
   g_assert (job->state == DIM_JOB_IDLE);
+  dim_recipe_clear (&job->request);
   dim_recipe_copy (&job->request, recipe);
   job->hashing = job->loading = (DimTask){ 0 };
   job->cancelled = FALSE;
