@@ -17,6 +17,9 @@
 
 #include <glib.h>
 
+/* Declarations in columns, so that the header reads as a table. */
+/* clang-format off */
+
 G_BEGIN_DECLS
 
 #define DIM_VERSION_TEXT "0.1.0"

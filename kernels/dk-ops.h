@@ -1,4 +1,5 @@
-/* The back-end table (private to kernels/). A back end fills every slot; dk.c checks the arguments, then calls it.
+/* The back-end table (private to kernels/). A back end fills every slot; dk.c checks the arguments,
+ * then calls it.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
@@ -77,20 +78,23 @@ struct DkDevice {
     char description[160];
 };
 
-/* The device's scratch block, at least `bytes` long, 64-byte aligned; NULL and a sticky DK_NO_MEMORY where there is none.
- * Valid until the next call. */
+/* The device's scratch block, at least `bytes` long, 64-byte aligned; NULL and a sticky
+ * DK_NO_MEMORY where there is none. Valid until the next call. */
 void *dk_scratch(DkDevice *dev, size_t bytes);
 /* Sticky: the first error stays. */
 void dk_fail(DkDevice *dev, DkStatus status);
-/* True once a cancel was asked for (and then sticky) or another error sticks: leave the operation. Any thread. */
+/* True once a cancel was asked for (and then sticky) or another error sticks: leave the operation.
+ * Any thread. */
 bool dk_stopped(DkDevice *dev);
 /* Accounting of bytes held, for the back ends' allocations. */
 void dk_account(DkDevice *dev, size_t add, size_t remove);
 /* Host memory, 64-byte aligned and accounted; NULL: none. Contents undefined. */
 void *dk_host_alloc(DkDevice *dev, size_t bytes);
 void dk_host_free(DkDevice *dev, void *data, size_t bytes);
-/* A weight with `floats` numbers of undefined data on the host; NULL: no memory. The free takes what this made. */
-DkWeight *dk_weight_alloc(DkDevice *dev, DkWeightKind kind, int64_t n, int64_t k, int kh, int kw, size_t floats);
+/* A weight with `floats` numbers of undefined data on the host; NULL: no memory. The free takes
+ * what this made. */
+DkWeight *dk_weight_alloc(DkDevice *dev, DkWeightKind kind, int64_t n, int64_t k, int kh, int kw,
+                          size_t floats);
 void dk_weight_release(DkDevice *dev, DkWeight *w);
 
 /* First element of a host tensor. */

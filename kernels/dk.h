@@ -5,13 +5,13 @@
  * Conventions
  *   - B batch, L tokens, D or E channels, N states, H W rows and columns, C image channels.
  *   - Activations are token-major: [B, L, D] and [B, H, W, C], channels innermost.
- *   - Operations return nothing: they are enqueued on the device. A wrong shape is the caller's mistake
- *     and stops the program in dk.c; what the world does (no memory, a lost card, a cancel) sticks to
- *     the device until dk_sync fetches it, and makes the operations in between do nothing.
+ *   - Operations return nothing: they are enqueued on the device. A wrong shape is the caller's
+ * mistake and stops the program in dk.c; what the world does (no memory, a lost card, a cancel)
+ * sticks to the device until dk_sync fetches it, and makes the operations in between do nothing.
  *   - An output may not overlap an input unless the comment says so.
  *   - Results do not depend on the number of threads, nor a batch item's on the other items.
- *   - No operation allocates, but for the device's one scratch block, which grows to the largest need
- *     seen: the second evaluation of the same sizes allocates nothing.
+ *   - No operation allocates, but for the device's one scratch block, which grows to the largest
+ * need seen: the second evaluation of the same sizes allocates nothing.
  */
 #ifndef DK_H
 #define DK_H
@@ -44,8 +44,9 @@ enum { DK_ISA_AVX2 = 1, DK_ISA_AVX512 = 2, DK_ISA_ALL = 0xff };
 
 enum { DK_MAX_RANK = 4 };
 
-/* A view into a buffer. Row-major; the last axis is contiguous, `row_stride` elements lie between the starts
- * of consecutive rows (a row is one run of the last axis; all leading axes together count the rows). */
+/* A view into a buffer. Row-major; the last axis is contiguous, `row_stride` elements lie between
+ * the starts of consecutive rows (a row is one run of the last axis; all leading axes together
+ * count the rows). */
 typedef struct {
     DkBuffer *buffer; /* NULL: the empty tensor, where an operand is optional */
     size_t offset;    /* bytes */
@@ -60,13 +61,15 @@ typedef struct {
     int top, bottom, left, right;
 } DkPad;
 
-/* ---- devices, memory, copies ------------------------------------------------------------------------- */
+/* ---- devices, memory, copies
+ * ------------------------------------------------------------------------- */
 
-/* Opens a back end. n_threads 0: the physical cores this process may use. isa: mask of DK_ISA_*, the ref
- * back end ignores it. NULL when the back end is not built, its hardware is absent, or memory is short.
- * All operations on a device come from one thread at a time. */
+/* Opens a back end. n_threads 0: the physical cores this process may use. isa: mask of DK_ISA_*,
+ * the ref back end ignores it. NULL when the back end is not built, its hardware is absent, or
+ * memory is short. All operations on a device come from one thread at a time. */
 DkDevice *dk_device_open(DkBackend backend, int n_threads, unsigned isa);
-void dk_device_close(DkDevice **dev); /* takes NULL inside, leaves NULL; buffers and weights are freed before */
+void dk_device_close(
+    DkDevice **dev); /* takes NULL inside, leaves NULL; buffers and weights are freed before */
 
 /* One line for people: back end, instruction set, threads. Borrowed. */
 const char *dk_device_describe(const DkDevice *dev);
@@ -76,22 +79,25 @@ int dk_device_threads(const DkDevice *dev);
 size_t dk_device_bytes(const DkDevice *dev);
 size_t dk_device_peak_bytes(const DkDevice *dev);
 
-/* `flag` (may be NULL) is polled between and inside long operations; once non-zero, every operation is skipped
- * and dk_sync answers DK_CANCELLED. At most 100 ms of one thread's work lie between two looks. */
+/* `flag` (may be NULL) is polled between and inside long operations; once non-zero, every operation
+ * is skipped and dk_sync answers DK_CANCELLED. At most 100 ms of one thread's work lie between two
+ * looks. */
 void dk_device_set_cancel(DkDevice *dev, const atomic_int *flag);
 
 /* Waits for all that was enqueued; answers the first error since the last call and clears it. */
 DkStatus dk_sync(DkDevice *dev);
 const char *dk_status_text(DkStatus status); /* static */
 
-/* Time by operation. Off at first; switching it on clears the counts. flop: 2 a multiply-add, by the textbook formula. */
+/* Time by operation. Off at first; switching it on clears the counts. flop: 2 a multiply-add, by
+ * the textbook formula. */
 typedef struct {
     const char *op; /* static */
     double seconds, flop;
     int64_t calls;
 } DkProfile;
 void dk_profile_enable(DkDevice *dev, bool on);
-int dk_profile_read(const DkDevice *dev, DkProfile *entries, int n_max); /* how many were filled, longest first */
+int dk_profile_read(const DkDevice *dev, DkProfile *entries,
+                    int n_max); /* how many were filled, longest first */
 
 /* 64-byte aligned, contents undefined. NULL: no memory. */
 DkBuffer *dk_buffer_new(DkDevice *dev, size_t bytes);
@@ -104,7 +110,8 @@ DkTensor dk_tensor(DkBuffer *buffer, size_t offset, DkType type, int rank, const
 DkTensor dk_tensor_columns(DkTensor t, int64_t first, int64_t count);
 /* Items first..first+count-1 of the first axis. */
 DkTensor dk_tensor_slice(DkTensor t, int64_t first, int64_t count);
-/* The same elements in another shape; only for tensors without gaps between rows, or where the last axis stays. */
+/* The same elements in another shape; only for tensors without gaps between rows, or where the last
+ * axis stays. */
 DkTensor dk_tensor_reshape(DkTensor t, int rank, const int64_t *sizes);
 bool dk_tensor_is_empty(DkTensor t);
 int64_t dk_tensor_count(DkTensor t); /* elements */
@@ -113,9 +120,11 @@ int64_t dk_tensor_count(DkTensor t); /* elements */
 void dk_write(DkDevice *dev, DkTensor y, const void *host);
 void dk_read(DkDevice *dev, void *host, DkTensor x);
 
-/* ---- weights, packed once as the back end likes them -------------------------------------------------- */
+/* ---- weights, packed once as the back end likes them
+ * -------------------------------------------------- */
 
-/* For dk_linear: w[N, K] row-major on the host, N outputs. NULL: no memory. The host copy may go afterwards. */
+/* For dk_linear: w[N, K] row-major on the host, N outputs. NULL: no memory. The host copy may go
+ * afterwards. */
 DkWeight *dk_weight_linear(DkDevice *dev, const float *w, int64_t n, int64_t k);
 /* For dk_conv2d: w[O, I, kh, kw] on the host. */
 DkWeight *dk_weight_conv2d(DkDevice *dev, const float *w, int64_t out, int64_t in, int kh, int kw);
@@ -123,36 +132,44 @@ DkWeight *dk_weight_conv2d(DkDevice *dev, const float *w, int64_t out, int64_t i
 DkWeight *dk_weight_scan(DkDevice *dev, const float *a, int64_t e, int64_t n);
 void dk_weight_free(DkDevice *dev, DkWeight **w);
 
-/* ---- products ----------------------------------------------------------------------------------------- */
+/* ---- products
+ * ----------------------------------------------------------------------------------------- */
 
 /* y[.., N] = act (x[.., K] · wᵀ + b[N] + (accumulate ? y : 0)); b may be empty. */
-void dk_linear(DkDevice *dev, DkTensor y, DkTensor x, const DkWeight *w, DkTensor b, DkAct act, bool accumulate);
-/* y[B, Ho, Wo, O] = act (x[B, H, W, I] * w + b[O] + (accumulate ? y : 0)), cross-correlation with zero padding;
- * Ho = (H + top + bottom - kh) / stride + 1, likewise Wo. Rows of x and y are contiguous over W and C. */
-void dk_conv2d(DkDevice *dev, DkTensor y, DkTensor x, const DkWeight *w, DkTensor b, int stride, DkPad pad, DkAct act,
+void dk_linear(DkDevice *dev, DkTensor y, DkTensor x, const DkWeight *w, DkTensor b, DkAct act,
                bool accumulate);
-/* Softmax attention, n_heads heads side by side in the channels: y[B, Lq, D] from q[B, Lq, D], k[B, L, D], v[B, L, D];
- * logits are divided by sqrt (D / n_heads). Memory does not grow with Lq · L. */
+/* y[B, Ho, Wo, O] = act (x[B, H, W, I] * w + b[O] + (accumulate ? y : 0)), cross-correlation with
+ * zero padding; Ho = (H + top + bottom - kh) / stride + 1, likewise Wo. Rows of x and y are
+ * contiguous over W and C. */
+void dk_conv2d(DkDevice *dev, DkTensor y, DkTensor x, const DkWeight *w, DkTensor b, int stride,
+               DkPad pad, DkAct act, bool accumulate);
+/* Softmax attention, n_heads heads side by side in the channels: y[B, Lq, D] from q[B, Lq, D], k[B,
+ * L, D], v[B, L, D]; logits are divided by sqrt (D / n_heads). Memory does not grow with Lq · L. */
 void dk_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads);
 
-/* ---- state-space layers -------------------------------------------------------------------------------- */
+/* ---- state-space layers
+ * -------------------------------------------------------------------------------- */
 
-/* Causal depth-wise convolution along the tokens taken in the order `order` (i32 permutation of L, the row of the i-th
- * token; empty: as stored): y at token i = act (b[E] + Σ_a w[E, a] · x at token i - (k-1) + a), a < k <= 8. y and x are
- * [B, L, E] in stored order. */
-void dk_conv1d_dw(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor b, DkTensor order, DkAct act);
-/* Mamba's recurrence (arXiv 2312.00752, eq. 2 with the zero-order hold of its section 2): tokens in the order `order`,
- *   δ = softplus (dt),  S[e, n] = exp (δ A[e, n]) S[e, n] + δ u B[n],  y = (Σ_n S[e, n] C[n] + d[e] u) · silu (z).
- * u, dt, z, y [B, L, E]; bmat, cmat [B, L, N]; d [E]; z may be empty: no gate. y may be u, dt or z itself. */
-void dk_selective_scan(DkDevice *dev, DkTensor y, DkTensor u, DkTensor dt, const DkWeight *a, DkTensor bmat, DkTensor cmat,
-                       DkTensor d, DkTensor z, DkTensor order);
+/* Causal depth-wise convolution along the tokens taken in the order `order` (i32 permutation of L,
+ * the row of the i-th token; empty: as stored): y at token i = act (b[E] + Σ_a w[E, a] · x at token
+ * i - (k-1) + a), a < k <= 8. y and x are [B, L, E] in stored order. */
+void dk_conv1d_dw(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor b, DkTensor order,
+                  DkAct act);
+/* Mamba's recurrence (arXiv 2312.00752, eq. 2 with the zero-order hold of its section 2): tokens in
+ * the order `order`, δ = softplus (dt),  S[e, n] = exp (δ A[e, n]) S[e, n] + δ u B[n],  y = (Σ_n
+ * S[e, n] C[n] + d[e] u) · silu (z). u, dt, z, y [B, L, E]; bmat, cmat [B, L, N]; d [E]; z may be
+ * empty: no gate. y may be u, dt or z itself. */
+void dk_selective_scan(DkDevice *dev, DkTensor y, DkTensor u, DkTensor dt, const DkWeight *a,
+                       DkTensor bmat, DkTensor cmat, DkTensor d, DkTensor z, DkTensor order);
 
-/* ---- norms, elementwise -------------------------------------------------------------------------------- */
+/* ---- norms, elementwise
+ * -------------------------------------------------------------------------------- */
 
-/* y = norm (x) · w · (1 + scale) + shift over the rows of x[B, L, D]; w [D], scale and shift [B, D], each may be empty.
- * RMS: x / sqrt (mean x² + eps); LAYER: (x - mean) / sqrt (var + eps). y may be x. */
-void dk_norm_modulate(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor scale, DkTensor shift, DkNorm norm,
-                      float eps);
+/* y = norm (x) · w · (1 + scale) + shift over the rows of x[B, L, D]; w [D], scale and shift [B,
+ * D], each may be empty. RMS: x / sqrt (mean x² + eps); LAYER: (x - mean) / sqrt (var + eps). y may
+ * be x. */
+void dk_norm_modulate(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor scale,
+                      DkTensor shift, DkNorm norm, float eps);
 /* x[B, L, D] += gate[B, D] · y[B, L, D] */
 void dk_gate_add(DkDevice *dev, DkTensor x, DkTensor gate, DkTensor y);
 /* y[M, N] = x[M, N] + b[N]; y may be x */
@@ -161,26 +178,33 @@ void dk_add_row(DkDevice *dev, DkTensor y, DkTensor x, DkTensor b);
 void dk_act(DkDevice *dev, DkTensor y, DkTensor x, DkAct act);
 /* y = a·x + b·y; with b = 0, y is not read; y may be x */
 void dk_axpby(DkDevice *dev, DkTensor y, float a, DkTensor x, float b);
-/* Per picture and group of C/G consecutive channels: adds (count, mean, M2) of x[B, H, W, C] to stats[B, G, 3] (f64),
- * row by row in order, so that a picture given in strips leaves the same bits as one given whole. Clear with dk_clear. */
+/* Per picture and group of C/G consecutive channels: adds (count, mean, M2) of x[B, H, W, C] to
+ * stats[B, G, 3] (f64), row by row in order, so that a picture given in strips leaves the same bits
+ * as one given whole. Clear with dk_clear. */
 void dk_group_stats(DkDevice *dev, DkTensor stats, DkTensor x);
 /* y = act ((x - mean) / sqrt (M2 / count + eps) · w[C] + b[C]); y may be x */
-void dk_group_apply(DkDevice *dev, DkTensor y, DkTensor x, DkTensor stats, DkTensor w, DkTensor b, float eps, DkAct act);
+void dk_group_apply(DkDevice *dev, DkTensor y, DkTensor x, DkTensor stats, DkTensor w, DkTensor b,
+                    float eps, DkAct act);
 /* all elements 0 */
 void dk_clear(DkDevice *dev, DkTensor y);
 
-/* ---- images and rows ------------------------------------------------------------------------------------ */
+/* ---- images and rows
+ * ------------------------------------------------------------------------------------ */
 
-/* Depth-wise 3x3 cross-correlation with zero padding 1: x, y [B, H, W, D]; w [D, 9] row-major taps; b [D]. */
+/* Depth-wise 3x3 cross-correlation with zero padding 1: x, y [B, H, W, D]; w [D, 9] row-major taps;
+ * b [D]. */
 void dk_conv2d_dw(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor b);
-/* y[B, h·w, C·p·p], order (c, a, b) inside a token, from x[B, C, h·p, w·p]; p = 1 turns NCHW into NHWC. */
+/* y[B, h·w, C·p·p], order (c, a, b) inside a token, from x[B, C, h·p, w·p]; p = 1 turns NCHW into
+ * NHWC. */
 void dk_patchify(DkDevice *dev, DkTensor y, DkTensor x, int p);
-/* y[B, C, h·p, w·p] from x[B, h·w, p·p·C], order (a, b, c) inside a token; p = 1 turns NHWC into NCHW. */
+/* y[B, C, h·p, w·p] from x[B, h·w, p·p·C], order (a, b, c) inside a token; p = 1 turns NHWC into
+ * NCHW. */
 void dk_unpatchify(DkDevice *dev, DkTensor y, DkTensor x, int p);
-/* y[b, l] = x[b, rows[l]]; a negative rows[l] leaves y's row as it is. y [B, L, D], x [B or 1, M, D], rows [L] i32. */
+/* y[b, l] = x[b, rows[l]]; a negative rows[l] leaves y's row as it is. y [B, L, D], x [B or 1, M,
+ * D], rows [L] i32. */
 void dk_gather(DkDevice *dev, DkTensor y, DkTensor x, DkTensor rows);
-/* y[B, H', W', C] from x[B, H, W, C]. NEAREST: H', W' multiples of H, W, each value repeated; BOX: the other way, means of cells;
- * BILINEAR: any sizes, half-pixel centres, no anti-aliasing. */
+/* y[B, H', W', C] from x[B, H, W, C]. NEAREST: H', W' multiples of H, W, each value repeated; BOX:
+ * the other way, means of cells; BILINEAR: any sizes, half-pixel centres, no anti-aliasing. */
 void dk_resize(DkDevice *dev, DkTensor y, DkTensor x, DkResize mode);
 
 #ifdef __cplusplus

@@ -53,8 +53,8 @@ static gboolean check_device(const ToolCommon *common)
     return FALSE;
 }
 
-gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *operands, int n_operands,
-                    ToolCommon *common)
+gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *operands,
+                    int n_operands, ToolCommon *common)
 {
     g_autoptr(GOptionContext) context = g_option_context_new(operands);
     g_autoptr(GError) error = NULL;
@@ -64,10 +64,13 @@ gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const 
     if (common) {
         memset(common, 0, sizeof *common);
         const GOptionEntry shared[] = {
-            {"model", 'm', 0, G_OPTION_ARG_FILENAME, &common->model, "Model folder, or the name of an installed one", "DIR"},
-            {"threads", 0, 0, G_OPTION_ARG_INT, &common->n_threads, "Threads; 0: the physical cores", "N"},
+            {"model", 'm', 0, G_OPTION_ARG_FILENAME, &common->model,
+             "Model folder, or the name of an installed one", "DIR"},
+            {"threads", 0, 0, G_OPTION_ARG_INT, &common->n_threads,
+             "Threads; 0: the physical cores", "N"},
             {"device", 0, 0, G_OPTION_ARG_STRING, &common->device, "cpu, cuda or auto", "NAME"},
-            {"precision", 0, 0, G_OPTION_ARG_STRING, &common->precision_name, "f32, bf16 or auto", "NAME"},
+            {"precision", 0, 0, G_OPTION_ARG_STRING, &common->precision_name, "f32, bf16 or auto",
+             "NAME"},
             G_OPTION_ENTRY_NULL,
         };
         g_option_context_add_main_entries(context, shared, NULL);
@@ -109,7 +112,8 @@ void tool_common_clear(ToolCommon *common)
     g_free(common->precision_name);
 }
 
-DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **device, GError **error)
+DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **device,
+                          GError **error)
 {
     g_autofree char *folder = dim_model_find(common->model ? common->model : "", error);
 
@@ -126,13 +130,15 @@ DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **
     return dim_model_open(*device, folder, parts, common->precision, NULL, error);
 }
 
-gboolean tool_read_f32(DimWeights *file, const char *file_name, const char *name, int rank, DimArray *array, GError **error)
+gboolean tool_read_f32(DimWeights *file, const char *file_name, const char *name, int rank,
+                       DimArray *array, GError **error)
 {
     const DimTensor *t = dim_weights_find(file, name);
 
     if (!t || strcmp(t->dtype, "F32") || t->rank != rank || t->count == 0) {
-        g_set_error(error, DIM_ERROR, DIM_ERROR_FORMAT, "%s: tensor \"%s\" %s; expected F32 with %d sides, none of them 0",
-                    file_name, name, t ? "has another type or shape" : "is missing", rank);
+        g_set_error(error, DIM_ERROR, DIM_ERROR_FORMAT,
+                    "%s: tensor \"%s\" %s; expected F32 with %d sides, none of them 0", file_name,
+                    name, t ? "has another type or shape" : "is missing", rank);
         return FALSE;
     }
     if (!dim_array_alloc(array, rank, t->sizes, error))

@@ -32,7 +32,8 @@ int main(int argc, char **argv)
     setlocale(LC_CTYPE, "");
     dim_process_prepare(argv);
     if (argc < 2)
-        return tool_usage("expected a command: sample, forward, decode, encode, info, hash or bench");
+        return tool_usage(
+            "expected a command: sample, forward, decode, encode, info, hash or bench");
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
         print_help();
         return TOOL_DONE;
@@ -44,5 +45,7 @@ int main(int argc, char **argv)
     for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
         if (!strcmp(argv[1], commands[i].name))
             return commands[i].run(argc - 1, argv + 1);
-    return tool_usage("unknown command \"%s\": expected sample, forward, decode, encode, info, hash or bench", argv[1]);
+    return tool_usage(
+        "unknown command \"%s\": expected sample, forward, decode, encode, info, hash or bench",
+        argv[1]);
 }

@@ -8,7 +8,8 @@
 
 enum { TOOL_DONE = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 };
 
-/* A sub-command: argv[0] is its name; answers the exit status, after one line on stderr if it is not 0. */
+/* A sub-command: argv[0] is its name; answers the exit status, after one line on stderr if it is
+ * not 0. */
 int tool_forward(int argc, char **argv);
 int tool_decode(int argc, char **argv);
 int tool_encode(int argc, char **argv);
@@ -24,26 +25,29 @@ typedef struct {
     DimPrecision precision;
 } ToolCommon;
 
-/* Parses with GOption: `entries` (NULL-terminated) and, where common is not NULL, its options. `operands`: what stands in the
- * usage line behind the options; exactly n_operands words must be left, they are then argv[1].. On failure prints one line
- * and answers FALSE: return TOOL_USAGE. --help prints and exits with 0. */
-gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *operands, int n_operands,
-                    ToolCommon *common);
+/* Parses with GOption: `entries` (NULL-terminated) and, where common is not NULL, its options.
+ * `operands`: what stands in the usage line behind the options; exactly n_operands words must be
+ * left, they are then argv[1].. On failure prints one line and answers FALSE: return TOOL_USAGE.
+ * --help prints and exits with 0. */
+gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *operands,
+                    int n_operands, ToolCommon *common);
 void tool_common_clear(ToolCommon *common);
 /* A usage mistake found after parsing: one line; answers TOOL_USAGE. */
 int tool_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
-/* The value of --tile as the engine takes it: TOOL_TILE_AUTO, what it is when left out, becomes -1. A negative one is a usage
- * mistake: one line and FALSE. */
+/* The value of --tile as the engine takes it: TOOL_TILE_AUTO, what it is when left out, becomes -1.
+ * A negative one is a usage mistake: one line and FALSE. */
 enum { TOOL_TILE_AUTO = G_MININT };
 gboolean tool_check_tile(int *tile);
 /* Prints the error's line, frees it; answers TOOL_FAILED. */
 int tool_failed(GError *error);
 
 /* common->model looked up, device opened, parts loaded; *device is set whenever it was opened. */
-DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **device, GError **error);
+DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **device,
+                          GError **error);
 
 /* An F32 tensor of a file of inputs: `rank` sizes, none of them 0, all values finite. */
-gboolean tool_read_f32(DimWeights *file, const char *file_name, const char *name, int rank, DimArray *array, GError **error);
+gboolean tool_read_f32(DimWeights *file, const char *file_name, const char *name, int rank,
+                       DimArray *array, GError **error);
 
 /* What a backbone is evaluated on. */
 typedef struct {
