@@ -41,7 +41,7 @@ dim_model_box_class_init (DimModelBoxClass *klass)
 static void
 dim_model_box_init (DimModelBox *box)
 {
-  GtkWidget *image = gtk_image_new_from_icon_name ("help-about-symbolic", GTK_ICON_SIZE_BUTTON);
+  GtkWidget *image = gtk_image_new_from_icon_name ("dialog-information-symbolic", GTK_ICON_SIZE_BUTTON);
   GtkCellRenderer *cell;
   g_autoptr (GList) cells = NULL;
 
