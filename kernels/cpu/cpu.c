@@ -1,7 +1,8 @@
 /* The CPU back end's table: ref's, overwritten by the vector kernels of the widest instruction set
- * that is allowed and there.
+ * that is allowed and there, and by oneDNN's products where those have AVX-512.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "kernels/cpu/onednn.h"
 #include "kernels/dk-ops.h"
 
 #include <stdio.h>
@@ -32,7 +33,10 @@ bool dk_cpu_init(DkDevice *dev)
     if (!dk_ref_init(dev))
         return false;
     dev->n_threads = n_threads;
-    snprintf(dev->description, sizeof dev->description, "cpu: %s, %d thread%s",
-             fill(&dev->ops, dev->isa), n_threads, n_threads == 1 ? "" : "s");
+    const char *isa = fill(&dev->ops, dev->isa);
+    const bool onednn =
+        (dev->isa & DK_ISA_AVX512) && dk_cpu_onednn_is_wide() && dk_cpu_onednn_init(dev);
+    snprintf(dev->description, sizeof dev->description, "cpu: %s%s, %d thread%s", isa,
+             onednn ? ", oneDNN" : "", n_threads, n_threads == 1 ? "" : "s");
     return true;
 }

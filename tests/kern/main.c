@@ -2,10 +2,13 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * usage: kern [--backend cpu|cuda] [--isa portable|avx2|avx512] [--threads N] [--seed N] [--bench]
- * [OPERATION...] Exit status: 0 all good, 1 a failure, 2 usage, 77 the back end or the instruction
- * set is not here. */
+ * usage: kern [--backend cpu|cuda] [--isa portable|avx2|avx512|onednn] [--threads N] [--seed N]
+ * [--bench] [OPERATION...] Exit status: 0 all good, 1 a failure, 2 usage, 77 the back end or the
+ * instruction set is not here. onednn: AVX2, but the products are oneDNN's, whatever kernels it has
+ * for this processor. */
 #include "kern.h"
+
+#include "kernels/cpu/onednn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,20 +79,22 @@ typedef struct {
     unsigned isa;
     int n_threads;
     uint64_t seed;
-    bool bench;
+    bool bench, onednn;
     const char *only[N_OPS];
     int n_only;
 } Options;
 
-static bool parse_isa(const char *name, unsigned *isa)
+static bool parse_isa(const char *name, Options *o)
 {
     static const char *const names[] = {"portable", "avx2", "", "avx512"};
+    o->onednn = strcmp(name, "onednn") == 0;
+    o->isa = DK_ISA_AVX2;
     for (unsigned i = 0; i < 4; i++)
         if (strcmp(name, names[i]) == 0) {
-            *isa = i;
+            o->isa = i;
             return true;
         }
-    return false;
+    return o->onednn;
 }
 
 static bool parse(int argc, char **argv, Options *o)
@@ -103,7 +108,7 @@ static bool parse(int argc, char **argv, Options *o)
             o->only[o->n_only++] = argv[i];
         else if (strcmp(argv[i], "--backend") == 0 && ++i)
             o->backend = strcmp(value, "cuda") == 0 ? DK_BACKEND_CUDA : DK_BACKEND_CPU;
-        else if (strcmp(argv[i], "--isa") == 0 && ++i && parse_isa(value, &o->isa))
+        else if (strcmp(argv[i], "--isa") == 0 && ++i && parse_isa(value, o))
             continue;
         else if (strcmp(argv[i], "--threads") == 0 && ++i)
             o->n_threads = atoi(value);
@@ -129,14 +134,15 @@ int main(int argc, char **argv)
     Kern k = {0};
     int n_run = 0;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: kern [--backend cpu|cuda] [--isa portable|avx2|avx512] "
+        fprintf(stderr, "usage: kern [--backend cpu|cuda] [--isa portable|avx2|avx512|onednn] "
                         "[--threads N] [--seed N] [--bench] [OPERATION...]\n");
         return 2;
     }
     k.bench = o.bench;
     k.dev[0] = dk_device_open(DK_BACKEND_REF, 1, 0);
     k.dev[1] = dk_device_open(o.backend, o.n_threads, o.isa);
-    const bool here = k.dev[1] && (o.isa == DK_ISA_ALL || k.dev[1]->isa == o.isa);
+    const bool here = k.dev[1] && (o.isa == DK_ISA_ALL || k.dev[1]->isa == o.isa) &&
+                      (!o.onednn || dk_cpu_onednn_init(k.dev[1]));
     for (int i = 0; here && i < N_OPS; i++)
         if (wanted(&o, ops[i])) {
             (o.bench ? bench_op : run_op)(&k, ops[i], o.seed);
