@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * The kernels of this folder are written once in these terms and compiled for each instruction set
- * (kernels/meson.build): 16 lanes with AVX-512, 8 with AVX2, else 4 in plain C. Arithmetic is the
+ * (kernels/meson.build): 16 lanes with AVX-512, 8 with AVX2, else 4 in plain C; or DK_VEC_LANES in
+ * plain C, so that the tests see the wide kernels' logic on every machine. Arithmetic is the
  * compilers' own vector extension; only what that lacks has a function here. */
 #ifndef DK_CPU_VECTOR_H
 #define DK_CPU_VECTOR_H
@@ -17,6 +18,8 @@ enum { VEC_LANES = 16 };
 #elif defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 enum { VEC_LANES = 8 };
+#elif defined(DK_VEC_LANES)
+enum { VEC_LANES = DK_VEC_LANES };
 #else
 enum { VEC_LANES = 4 };
 #endif
@@ -24,6 +27,7 @@ enum { VEC_LANES = 4 };
 typedef float Vec __attribute__((vector_size(4 * VEC_LANES)));
 typedef int32_t VecInt __attribute__((vector_size(4 * VEC_LANES)));
 /* Half as many lanes. */
+typedef float VecHalf __attribute__((vector_size(2 * VEC_LANES)));
 typedef double VecDouble __attribute__((vector_size(4 * VEC_LANES)));
 
 /* The same, anywhere in memory. */
@@ -76,7 +80,9 @@ static inline VecDouble vec_double_load(const float *p)
 #elif defined(__AVX2__) && defined(__FMA__)
     return (VecDouble)_mm256_cvtps_pd(_mm_loadu_ps(p));
 #else
-    return (VecDouble){p[0], p[1]};
+    VecHalf half;
+    memcpy(&half, p, sizeof half);
+    return __builtin_convertvector(half, VecDouble);
 #endif
 }
 
@@ -88,7 +94,11 @@ static inline Vec vec_round(VecDouble low, VecDouble high)
 #elif defined(__AVX2__) && defined(__FMA__)
     return (Vec)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)high), _mm256_cvtpd_ps((__m256d)low));
 #else
-    return (Vec){(float)low[0], (float)low[1], (float)high[0], (float)high[1]};
+    const VecHalf halves[] = {__builtin_convertvector(low, VecHalf),
+                              __builtin_convertvector(high, VecHalf)};
+    Vec x;
+    memcpy(&x, halves, sizeof x);
+    return x;
 #endif
 }
 

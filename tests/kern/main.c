@@ -2,10 +2,10 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * usage: kern [--backend cpu|cuda] [--isa portable|avx2|avx512|onednn] [--threads N] [--seed N]
- * [--bench] [OPERATION...] Exit status: 0 all good, 1 a failure, 2 usage, 77 the back end or the
- * instruction set is not here. onednn: AVX2, but the products are oneDNN's, whatever kernels it has
- * for this processor. */
+ * usage: kern [--backend cpu|cuda] [--isa portable|portable16|avx2|avx512|onednn] [--threads N]
+ * [--seed N] [--bench] [OPERATION...] Exit status: 0 all good, 1 a failure, 2 usage, 77 the back
+ * end or the instruction set is not here. portable16: plain C with AVX-512's lanes. onednn: AVX2,
+ * but the products are oneDNN's, whatever kernels it has for this processor. */
 #include "kern.h"
 
 #include "kernels/cpu/onednn.h"
@@ -79,22 +79,38 @@ typedef struct {
     unsigned isa;
     int n_threads;
     uint64_t seed;
-    bool bench, onednn;
+    bool bench;
+    bool (*replace)(DkDevice *dev); /* puts what is under test into the table; NULL: it is there */
     const char *only[N_OPS];
     int n_only;
 } Options;
 
+void dk_portable16_fill(DkOps *ops);
+
+static bool replace_by_portable16(DkDevice *dev)
+{
+    dk_portable16_fill(&dev->ops);
+    return true;
+}
+
 static bool parse_isa(const char *name, Options *o)
 {
-    static const char *const names[] = {"portable", "avx2", "", "avx512"};
-    o->onednn = strcmp(name, "onednn") == 0;
-    o->isa = DK_ISA_AVX2;
-    for (unsigned i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0) {
-            o->isa = i;
+    static const struct {
+        const char *name;
+        unsigned isa;
+        bool (*replace)(DkDevice *dev);
+    } sets[] = {{"portable", 0, NULL},
+                {"portable16", 0, replace_by_portable16},
+                {"avx2", DK_ISA_AVX2, NULL},
+                {"avx512", DK_ISA_AVX2 | DK_ISA_AVX512, NULL},
+                {"onednn", DK_ISA_AVX2, dk_cpu_onednn_init}};
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+        if (strcmp(name, sets[i].name) == 0) {
+            o->isa = sets[i].isa;
+            o->replace = sets[i].replace;
             return true;
         }
-    return o->onednn;
+    return false;
 }
 
 static bool parse(int argc, char **argv, Options *o)
@@ -134,15 +150,15 @@ int main(int argc, char **argv)
     Kern k = {0};
     int n_run = 0;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: kern [--backend cpu|cuda] [--isa portable|avx2|avx512|onednn] "
-                        "[--threads N] [--seed N] [--bench] [OPERATION...]\n");
+        fprintf(stderr, "usage: kern [--backend cpu|cuda] [--isa portable|portable16|avx2|avx512|"
+                        "onednn] [--threads N] [--seed N] [--bench] [OPERATION...]\n");
         return 2;
     }
     k.bench = o.bench;
     k.dev[0] = dk_device_open(DK_BACKEND_REF, 1, 0);
     k.dev[1] = dk_device_open(o.backend, o.n_threads, o.isa);
     const bool here = k.dev[1] && (o.isa == DK_ISA_ALL || k.dev[1]->isa == o.isa) &&
-                      (!o.onednn || dk_cpu_onednn_init(k.dev[1]));
+                      (!o.replace || o.replace(k.dev[1]));
     for (int i = 0; here && i < N_OPS; i++)
         if (wanted(&o, ops[i])) {
             (o.bench ? bench_op : run_op)(&k, ops[i], o.seed);

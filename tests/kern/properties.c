@@ -6,6 +6,23 @@
 
 static const DkTensor none;
 
+void dk_portable16_fill(DkOps *ops);
+
+/* What a table is made of. */
+typedef struct {
+    DkBackend backend;
+    unsigned isa;
+    bool portable16; /* plain C with AVX-512's lanes */
+} Kind;
+
+static DkDevice *open_device(Kind kind, int n_threads)
+{
+    DkDevice *dev = check_memory(dk_device_open(kind.backend, n_threads, kind.isa));
+    if (kind.portable16)
+        dk_portable16_fill(&dev->ops);
+    return dev;
+}
+
 static DkTensor permutation(Check *c, int64_t n)
 {
     const DkTensor t = check_tensor(c, DK_I32, SIZES(n));
@@ -191,14 +208,13 @@ static void run_threaded(Check *c, float *y)
     check_release(c);
 }
 
-static void threads(Check *c, DkBackend backend, unsigned isa)
+static void threads(Check *c, Kind kind)
 {
     enum { COUNT = 366 * 500 + 40 * 40 * 40 + 2 * 366 * 128 };
     float *results[4];
     const int n_threads[4] = {1, 2, 3, 8};
     for (int i = 0; i < 4; i++) {
-        Check of = {.dev = check_memory(dk_device_open(backend, n_threads[i], isa)),
-                    .text = c->text};
+        Check of = {.dev = open_device(kind, n_threads[i]), .text = c->text};
         results[i] = check_memory(calloc(COUNT, sizeof(float)));
         run_threaded(&of, results[i]);
         EXPECT(c, memcmp(results[0], results[i], COUNT * sizeof(float)) == 0);
@@ -209,21 +225,21 @@ static void threads(Check *c, DkBackend backend, unsigned isa)
         free(results[i]);
 }
 
-static int run(DkBackend backend, unsigned isa)
+static int run(Kind kind)
 {
-    Check c = {.dev = dk_device_open(backend, 2, isa)};
-    if (!c.dev || (backend == DK_BACKEND_CPU && c.dev->isa != isa)) {
+    Check c = {.dev = open_device(kind, 2)};
+    if (kind.backend == DK_BACKEND_CPU && c.dev->isa != kind.isa) {
         dk_device_close(&c.dev);
         return 0;
     }
-    c.text = dk_device_describe(c.dev);
+    c.text = kind.portable16 ? "cpu: portable, 16 lanes" : dk_device_describe(c.dev);
     scan_order(&c);
     conv1d_order(&c);
     conv2d_strips(&c);
     group_stats_strips(&c);
     linear_rows(&c);
     attention_batch(&c);
-    threads(&c, backend, isa);
+    threads(&c, kind);
     printf("%s: %d failures\n", c.text, c.n_failures);
     dk_device_close(&c.dev);
     return c.n_failures;
@@ -231,9 +247,15 @@ static int run(DkBackend backend, unsigned isa)
 
 int main(void)
 {
-    int n_failures = run(DK_BACKEND_REF, 0);
-    n_failures += run(DK_BACKEND_CPU, 0);
-    n_failures += run(DK_BACKEND_CPU, DK_ISA_AVX2);
-    n_failures += run(DK_BACKEND_CPU, DK_ISA_AVX2 | DK_ISA_AVX512);
+    static const Kind kinds[] = {
+        {.backend = DK_BACKEND_REF},
+        {.backend = DK_BACKEND_CPU},
+        {.backend = DK_BACKEND_CPU, .portable16 = true},
+        {.backend = DK_BACKEND_CPU, .isa = DK_ISA_AVX2},
+        {.backend = DK_BACKEND_CPU, .isa = DK_ISA_AVX2 | DK_ISA_AVX512},
+    };
+    int n_failures = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        n_failures += run(kinds[i]);
     return n_failures > 0;
 }
