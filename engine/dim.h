@@ -106,7 +106,8 @@ gboolean dim_tensors_save (const char *file, int n, const char *const *names, co
 
 /* A file that is there whole or not at all: written under a temporary name beside it, renamed by commit. */
 typedef struct DimOutput DimOutput;
-DimOutput *dim_output_open    (const char *file, GError **error);
+DimOutput *dim_output_open    (const char *file, GError **error); /* refuses what is no regular file */
+gboolean   dim_output_check   (const char *file, GError **error); /* FALSE: opening it would fail; creates nothing */
 FILE      *dim_output_stream  (DimOutput *output); /* write here; do not close */
 gboolean   dim_output_commit  (DimOutput **output, GError **error); /* frees; on failure the earlier file is untouched */
 void       dim_output_discard (DimOutput **output);

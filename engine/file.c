@@ -101,14 +101,20 @@ void dim_output_discard(DimOutput **output)
     g_free(o);
 }
 
-/* A link keeps pointing where it points; what it points to is replaced. NULL: a device or a folder,
- * never to be replaced. */
-static char *resolve_target(const char *file, GError **error)
+/* A link keeps pointing where it points; what it points to is replaced, and gives its mode. NULL: a
+ * device or a folder, never to be replaced. */
+static char *resolve_target(const char *file, mode_t *mode, GError **error)
 {
     struct stat st;
 
+    *mode = 0666;
+    if (!*file) {
+        dim_fail(error, DIM_ERROR_FILE, "output", "its name is empty; expected a file");
+        return NULL;
+    }
     if (stat(file, &st) < 0)
         return g_strdup(file);
+    *mode = st.st_mode & 0777;
     if (!S_ISREG(st.st_mode)) {
         dim_fail(error, DIM_ERROR_FILE, file, "is not a regular file; it cannot be replaced");
         return NULL;
@@ -119,9 +125,21 @@ static char *resolve_target(const char *file, GError **error)
     return target;
 }
 
+gboolean dim_output_check(const char *file, GError **error)
+{
+    mode_t mode;
+    g_autofree char *target = resolve_target(file, &mode, error);
+
+    if (!target)
+        return FALSE;
+    g_autofree char *folder = g_path_get_dirname(target);
+    return access(folder, W_OK | X_OK) == 0 || fail_errno(error, file, "cannot be written");
+}
+
 DimOutput *dim_output_open(const char *file, GError **error)
 {
-    char *target = resolve_target(file, error);
+    mode_t mode;
+    char *target = resolve_target(file, &mode, error);
 
     if (!target)
         return NULL;
@@ -130,7 +148,7 @@ DimOutput *dim_output_open(const char *file, GError **error)
     output->target = target;
     g_autofree char *folder = g_path_get_dirname(target);
     output->temporary = g_build_filename(folder, ".dim-XXXXXX", NULL);
-    int fd = g_mkstemp_full(output->temporary, O_RDWR | O_CLOEXEC, 0666);
+    int fd = g_mkstemp_full(output->temporary, O_RDWR | O_CLOEXEC, (int)mode);
     if (fd >= 0 && !(output->stream = fdopen(fd, "wb")))
         close(fd);
     if (!output->stream) {

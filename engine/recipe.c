@@ -287,10 +287,11 @@ char *dim_recipe_print(const DimRecipe *recipe)
 
 gboolean dim_recipe_save(const DimRecipe *recipe, const char *file, GError **error)
 {
-    g_autofree char *text = dim_recipe_print(recipe);
-    g_autoptr(GError) reason = NULL;
+    DimOutput *output = dim_output_open(file, error);
 
-    if (g_file_set_contents_full(file, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0666, &reason))
-        return TRUE;
-    return dim_fail(error, DIM_ERROR_FILE, file, "cannot be written: %s", reason->message);
+    if (!output)
+        return FALSE;
+    g_autofree char *text = dim_recipe_print(recipe);
+    fputs(text, dim_output_stream(output));
+    return dim_output_commit(&output, error);
 }

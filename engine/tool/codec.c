@@ -18,6 +18,10 @@ typedef struct {
 
 static gboolean convert(const Direction *direction, const Options *options, GError **error)
 {
+    const char *const inputs[] = {options->inputs, NULL};
+
+    if (!tool_check_output(options->output, inputs, error))
+        return FALSE;
     ToolProgress *progress = tool_progress_begin();
     DimDevice *device = NULL;
     DimArray from = {0}, to = {0};

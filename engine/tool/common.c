@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void print_line(const char *message)
 {
@@ -68,8 +69,8 @@ gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const 
              "Model folder, or the name of an installed one", "DIR"},
             {"threads", 0, 0, G_OPTION_ARG_INT, &common->n_threads,
              "Threads; 0: the physical cores", "N"},
-            {"device", 0, 0, G_OPTION_ARG_STRING, &common->device, "cpu, cuda or auto", "NAME"},
-            {"precision", 0, 0, G_OPTION_ARG_STRING, &common->precision_name, "f32, bf16 or auto",
+            {"device", 0, 0, G_OPTION_ARG_FILENAME, &common->device, "cpu, cuda or auto", "NAME"},
+            {"precision", 0, 0, G_OPTION_ARG_FILENAME, &common->precision_name, "f32, bf16 or auto",
              "NAME"},
             G_OPTION_ENTRY_NULL,
         };
@@ -110,6 +111,24 @@ void tool_common_clear(ToolCommon *common)
     g_free(common->model);
     g_free(common->device);
     g_free(common->precision_name);
+}
+
+gboolean tool_check_output(const char *output, const char *const *inputs, GError **error)
+{
+    struct stat written, read;
+
+    if (!dim_output_check(output, error))
+        return FALSE;
+    if (stat(output, &written) < 0)
+        return TRUE;
+    for (int i = 0; inputs[i]; i++)
+        if (!stat(inputs[i], &read) && read.st_dev == written.st_dev &&
+            read.st_ino == written.st_ino) {
+            g_set_error(error, DIM_ERROR, DIM_ERROR_ARGUMENT,
+                        "%s: is read by this command; expected another file to write to", output);
+            return FALSE;
+        }
+    return TRUE;
 }
 
 DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **device,

@@ -13,13 +13,15 @@ typedef struct {
 static gboolean forward(const Options *options, GError **error)
 {
     static const char *const name = "output";
+    const char *const files[] = {options->inputs, NULL};
     DimDevice *device = NULL;
     DimModel *model = NULL;
     ToolInputs inputs = {0};
     DimArray output = {0};
     gboolean ok = FALSE;
 
-    if (tool_read_inputs(options->inputs, &inputs, error) &&
+    if (tool_check_output(options->output, files, error) &&
+        tool_read_inputs(options->inputs, &inputs, error) &&
         (model = tool_open_model(&options->common, DIM_PARTS_BACKBONE, &device, error)))
         ok = dim_model_forward(model, &inputs.x, inputs.t.data, inputs.y, &output, NULL, error) &&
              dim_tensors_save(options->output, 1, &name, &output, error);

@@ -88,11 +88,20 @@ static gboolean encode(Writer *writer, const float *rgb, int width, int height, 
     return TRUE;
 }
 
+static gboolean write_whole(const Writer *writer, const char *file, GError **error)
+{
+    DimOutput *output = dim_output_open(file, error);
+
+    if (!output)
+        return FALSE;
+    fwrite(writer->data, 1, writer->length, dim_output_stream(output));
+    return dim_output_commit(&output, error);
+}
+
 gboolean tool_png_save(const char *file, const float *rgb, int width, int height,
                        const char *recipe, GError **error)
 {
     Writer writer = {.message = "not enough memory"};
-    g_autoptr(GError) reason = NULL;
     gboolean done = FALSE;
 
     writer.row = g_try_malloc_n(width, 3);
@@ -102,12 +111,8 @@ gboolean tool_png_save(const char *file, const float *rgb, int width, int height
     if (!writer.row || !writer.info || !encode(&writer, rgb, width, height, recipe))
         g_set_error(error, DIM_ERROR, DIM_ERROR_NO_MEMORY, "%s: no PNG could be made: %s", file,
                     writer.message);
-    else if (!g_file_set_contents_full(file, (char *)writer.data, writer.length,
-                                       G_FILE_SET_CONTENTS_CONSISTENT, 0666, &reason))
-        g_set_error(error, DIM_ERROR, DIM_ERROR_FILE, "%s: cannot be written: %s", file,
-                    reason->message);
     else
-        done = TRUE;
+        done = write_whole(&writer, file, error);
     png_destroy_write_struct(&writer.png, &writer.info);
     g_free(writer.row);
     g_free(writer.data);

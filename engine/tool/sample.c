@@ -3,13 +3,11 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "tool.h"
 
-#include <errno.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "png.h"
 #include "progress.h"
@@ -36,6 +34,8 @@ typedef struct {
     ToolProgress *progress;
     DimTask loading, hashing;
     GThread *hash_thread; /* gives the model's hash, or NULL */
+    char *unknown_keys;   /* of the recipe; NULL: none */
+    gboolean other_model; /* than the recipe's */
 } Run;
 
 /* ---- options over the recipe ---- */
@@ -126,19 +126,15 @@ static gboolean apply_options(const Options *o, DimRecipe *recipe)
     return TRUE;
 }
 
-static gboolean read_recipe(const char *file, DimRecipe *recipe, GError **error)
+static gboolean read_recipe(Run *run, GError **error)
 {
-    g_autofree char *unknown = NULL, *json = NULL;
-    gboolean read;
+    const char *file = run->options->recipe_file;
+    g_autofree char *json = NULL;
 
     if (tool_png_is(file))
-        read = tool_png_read_recipe(file, &json, error) &&
-               dim_recipe_parse(recipe, json, -1, file, &unknown, error);
-    else
-        read = dim_recipe_load(recipe, file, &unknown, error);
-    if (unknown)
-        fprintf(stderr, "dim: %s: keys that this version does not know: %s\n", file, unknown);
-    return read;
+        return tool_png_read_recipe(file, &json, error) &&
+               dim_recipe_parse(&run->asked, json, -1, file, &run->unknown_keys, error);
+    return dim_recipe_load(&run->asked, file, &run->unknown_keys, error);
 }
 
 /* The options of the command line over those of the recipe. */
@@ -161,17 +157,17 @@ static gboolean read_engine_options(Run *run, GError **error)
 
 /* ---- the run ---- */
 
-/* A long run should not end at a folder that is not there. */
-static gboolean check_target(const char *file, GError **error)
+static gboolean check_targets(const Options *o, GError **error)
 {
-    if (!file)
-        return TRUE;
-    g_autofree char *folder = g_path_get_dirname(file);
-    if (access(folder, W_OK) == 0 && !g_file_test(file, G_FILE_TEST_IS_DIR))
-        return TRUE;
-    g_set_error(error, DIM_ERROR, DIM_ERROR_FILE, "%s: cannot be written: %s", file,
-                g_strerror(g_file_test(file, G_FILE_TEST_IS_DIR) ? EISDIR : errno));
-    return FALSE;
+    const char *inputs[3] = {NULL};
+    int n = 0;
+
+    if (o->recipe_file)
+        inputs[n++] = o->recipe_file;
+    if (o->noise)
+        inputs[n++] = o->noise;
+    return (!o->output || tool_check_output(o->output, inputs, error)) &&
+           (!o->latent || tool_check_output(o->latent, inputs, error));
 }
 
 static gboolean check_picture(const DimModelInfo *info, const char *output, GError **error)
@@ -230,8 +226,7 @@ static gboolean prepare(Run *run, GError **error)
     const Options *o = run->options;
     g_autofree char *folder = NULL;
 
-    return check_target(o->output, error) && check_target(o->latent, error) &&
-           (folder = dim_model_find(run->asked.model, error)) &&
+    return check_targets(o, error) && (folder = dim_model_find(run->asked.model, error)) &&
            (run->info = dim_model_info_read(folder, error)) && read_engine_options(run, error) &&
            dim_recipe_resolve(&run->asked, run->info, &run->params, error) &&
            check_picture(run->info, o->output, error) && read_noise(run, error) &&
@@ -268,8 +263,7 @@ static char *print_record(Run *run)
     dim_recipe_record(&run->record, run->model, &run->params, &run->engine, hash);
     if (run->options->noise)
         replace(&run->record.unknown, "{\"noise\": \"from a file\"}");
-    if (*run->asked.model_hash && hash && strcmp(hash, run->asked.model_hash))
-        fprintf(stderr, "dim: the model is not the one of the recipe any more\n");
+    run->other_model = *run->asked.model_hash && hash && strcmp(hash, run->asked.model_hash) != 0;
     return dim_recipe_print(&run->record);
 }
 
@@ -306,7 +300,22 @@ static void run_clear(Run *run)
     dim_array_clear(&run->latent);
     dim_recipe_clear(&run->asked);
     dim_recipe_clear(&run->record);
+    g_free(run->unknown_keys);
     g_free(run->rgb);
+}
+
+/* What is worth knowing of a run that went well; one that fails has one line, its error's. */
+static void print_notes(const Run *run)
+{
+    const Options *o = run->options;
+
+    if (run->unknown_keys)
+        fprintf(stderr, "dim: %s: keys that this version does not know: %s\n", o->recipe_file,
+                run->unknown_keys);
+    if (run->other_model)
+        fprintf(stderr, "dim: %s: its model is not the one that ran any more\n", o->recipe_file);
+    if (run->asked.seed < 0 && !o->noise)
+        g_print("seed %" G_GINT64_FORMAT "\n", run->params.seed);
 }
 
 static int fail(const Options *o, GError *error)
@@ -327,15 +336,17 @@ static int run_sample(const Options *o)
 
     if (!o->recipe_file)
         dim_recipe_init(&run.asked);
-    else if (!read_recipe(o->recipe_file, &run.asked, &error))
+    else if (!read_recipe(&run, &error)) {
+        run_clear(&run);
         return tool_failed(error);
+    }
     if (!apply_options(o, &run.asked))
         status = TOOL_USAGE;
     else if (!prepare(&run, &error) || !sample(&run, &error) || !save_latent(&run, &error) ||
              !save_picture(&run, &error))
         status = TOOL_FAILED;
-    else if (run.asked.seed < 0 && !o->noise)
-        g_print("seed %" G_GINT64_FORMAT "\n", run.params.seed);
+    else
+        print_notes(&run);
     run_clear(&run);
     return status == TOOL_FAILED ? fail(o, error) : status;
 }
@@ -343,15 +354,16 @@ static int run_sample(const Options *o)
 int tool_sample(int argc, char **argv)
 {
     Options o = {.tile = TOOL_TILE_AUTO};
+    /* Words as they were given: converting them from the locale fails on a name that it lacks. */
     const GOptionEntry entries[] = {
-        {"class", 'c', 0, G_OPTION_ARG_STRING, &o.class_name, "Name or index", "CLASS"},
-        {"size", 's', 0, G_OPTION_ARG_STRING, &o.size, "In pixels", "WxH"},
-        {"steps", 0, 0, G_OPTION_ARG_STRING, &o.steps, "Evaluations of the network", "N"},
-        {"sampler", 0, 0, G_OPTION_ARG_STRING, &o.sampler, "dpm-solver++-2m, ...", "NAME"},
-        {"guidance", 0, 0, G_OPTION_ARG_STRING, &o.guidance, "How much of the class; 1 is off",
+        {"class", 'c', 0, G_OPTION_ARG_FILENAME, &o.class_name, "Name or index", "CLASS"},
+        {"size", 's', 0, G_OPTION_ARG_FILENAME, &o.size, "In pixels", "WxH"},
+        {"steps", 0, 0, G_OPTION_ARG_FILENAME, &o.steps, "Evaluations of the network", "N"},
+        {"sampler", 0, 0, G_OPTION_ARG_FILENAME, &o.sampler, "dpm-solver++-2m, ...", "NAME"},
+        {"guidance", 0, 0, G_OPTION_ARG_FILENAME, &o.guidance, "How much of the class; 1 is off",
          "W"},
-        {"seed", 0, 0, G_OPTION_ARG_STRING, &o.seed, "-1: a fresh one, which is reported", "K"},
-        {"upsample", 0, 0, G_OPTION_ARG_STRING, &o.upsample, "Upsample guidance: auto, off or M",
+        {"seed", 0, 0, G_OPTION_ARG_FILENAME, &o.seed, "-1: a fresh one, which is reported", "K"},
+        {"upsample", 0, 0, G_OPTION_ARG_FILENAME, &o.upsample, "Upsample guidance: auto, off or M",
          "HOW"},
         {"tile", 0, 0, G_OPTION_ARG_INT, &o.tile,
          "Decode about N x N latent pixels at a time; 0: all", "N"},
@@ -368,6 +380,8 @@ int tool_sample(int argc, char **argv)
         status = TOOL_USAGE;
     else if (!o.output && !o.latent)
         status = tool_usage("sample: expected --output FILE or --latent FILE");
+    else if (o.output && o.latent && !strcmp(o.output, o.latent))
+        status = tool_usage("--latent %s: expected another file than --output", o.latent);
     else
         status = run_sample(&o);
     char *texts[] = {o.class_name, o.size,        o.steps, o.sampler, o.guidance, o.seed,

@@ -41,6 +41,10 @@ gboolean tool_check_tile(int *tile);
 /* Prints the error's line, frees it; answers TOOL_FAILED. */
 int tool_failed(GError *error);
 
+/* Before long work: whether `output` can be written, and is none of `inputs` (NULL-terminated), which
+ * are never changed. */
+gboolean tool_check_output(const char *output, const char *const *inputs, GError **error);
+
 /* common->model looked up, device opened, parts loaded; *device is set whenever it was opened. */
 DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **device,
                           GError **error);

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -176,6 +177,49 @@ class Sample(unittest.TestCase):
         self.assertIn("a.png", done.stderr)
         self.assertEqual(self.read("a.png"), b"earlier")
         self.assertEqual(os.listdir(self.folder.name), ["a.png"])
+
+    def test_never_replaced(self):
+        """Pipes and folders as a target; an input as a target; a link keeps pointing where it points."""
+        os.mkfifo(self.path("pipe"))
+        os.mkdir(self.path("folder"))
+        quick = ["--steps", 1, "--size", "16x16", "--seed", 1]
+        for option in ("-o", "--latent"):
+            for target in ("pipe", "folder", ""):
+                with self.subTest(option=option, target=target):
+                    self.assertIn(target or "empty", self.dim(*quick, option, target, status=1).stderr)
+        self.assertTrue(stat.S_ISFIFO(os.stat(self.path("pipe")).st_mode))
+        self.dim(*quick, "-o", "both", "--latent", "both", status=2)
+        self.dim(*quick, "-o", "a.png", "--latent", "x")
+        os.link(self.path("a.png"), self.path("again.png"))
+        earlier = self.read("a.png")
+        self.assertIn("again.png", self.dim("--recipe", "a.png", "-o", "again.png", status=1).stderr)
+        self.assertIn("x: ", self.dim(*quick, "--noise", "x", "--latent", "x", status=1).stderr)
+        self.assertEqual(self.read("a.png"), earlier)
+        os.symlink("a.png", self.path("link.png"))
+        os.chmod(self.path("a.png"), 0o600)
+        self.dim(*quick, "--seed", 2, "-o", "link.png")
+        self.assertEqual(os.readlink(self.path("link.png")), "a.png")
+        self.assertNotEqual(self.read("a.png"), earlier)
+        self.assertEqual(os.stat(self.path("a.png")).st_mode & 0o777, 0o600)
+
+    def test_locale(self):
+        """Words reach the program as they are, in a locale that cannot spell them, too."""
+        environment = {**os.environ, "LC_ALL": "C"}
+        for word, shown in (("gr\u00e4s", "\"gr\u00e4s\""), (b"\xff", "\\xff")):
+            done = subprocess.run([DIM, "sample", "--model", MODEL, "--class", word, "-o", self.path("a.png")],
+                                  capture_output=True, env=environment, timeout=60)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("no class", done.stderr.decode())
+            self.assertIn(shown, done.stderr.decode())
+
+    def test_one_line(self):
+        """Notes on a recipe do not come beside an error's line."""
+        with open(self.path("preset.json"), "w") as f:
+            json.dump({"format": "gimp-dim-recipe", "version": 1, "tiled": 1, "model_hash": "0" * 64}, f)
+        self.dim("--recipe", "preset.json", "--size", "15x15", "-o", "a.png", status=1)
+        notes = self.dim("--recipe", "preset.json", "--size", "16x16", "--steps", 1, "-o", "a.png").stderr
+        self.assertIn("tiled", notes)
+        self.assertIn("any more", notes)
 
     def test_interrupt(self):
         """Ctrl-C ends a long run within a moment, with one line, and nothing is left."""
