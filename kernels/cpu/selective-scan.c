@@ -10,8 +10,10 @@
  * - recur: the recurrence, a few states in registers at a time, over all tokens of one group;
  * - leave: the gate.
  * Softplus within the recurrence would cost half as much again, since its latency does not fit the
- * processor's window. Rows lie kilobytes apart and in any order, which no hardware prefetcher sees
- * through: recur prefetches what leave and the next tile's enter will read.
+ * processor's window; for the same reason each exponential's loop ends before the loop that uses
+ * it, but for AVX-512's recurrence, which has every state in registers. Rows lie kilobytes apart
+ * and in any order, which no hardware prefetcher sees through: recur prefetches what leave and the
+ * next tile's enter will read.
  *
  * exp (δ A) is 2^(δ A log2 e); the factor is multiplied into A when it is packed, as
  * [groups][states][lanes] with zeros up to a multiple of FEW states. */
@@ -21,9 +23,11 @@
 
 enum {
     TILE = 16,                         /* tokens */
-    BLOCK = 8,                         /* groups */
+    BLOCK = 128 / VEC_LANES,           /* groups: 512 bytes of a row */
+    LINE = 16 / VEC_LANES,             /* groups in a cache line */
     FEW = 4,                           /* states at a time, where there are too few for MANY */
     MANY = VEC_LANES == 16 ? 16 : FEW, /* 16 states take half of AVX-512's registers */
+    AHEAD = MANY == FEW,               /* exponentials in a loop of their own */
 };
 
 /* Keeps δ A finite: no exponential differs for it. */
@@ -111,21 +115,24 @@ static void store(const Scan *scan, const Tile *tile)
 /* ---- the three passes
  * ----------------------------------------------------------------------------- */
 
-/* DELTA holds dt and INPUT u; they become δ and δ u, and SUM d u. */
+/* DELTA holds dt and INPUT u; they become δ and δ u, and SUM, after the exponentials, d u. */
 static void enter(const Scan *scan, Tile *tile, int g)
 {
     const int64_t e = tile->channel + g * VEC_LANES;
     const Vec d = vec_load_first(scan->d + e, vec_lanes(e, scan->n_channels));
     Group *group = &tile->group[g];
+    for (int i = 0; i < tile->n; i++)
+        group->slot[SUM][i] = vec_exp_negative(-vec_abs(group->slot[DELTA][i]));
     for (int i = 0; i < tile->n; i++) {
-        const Vec u = group->slot[INPUT][i], delta = vec_softplus(group->slot[DELTA][i]);
+        const Vec u = group->slot[INPUT][i];
+        const Vec delta = vec_softplus(group->slot[DELTA][i], group->slot[SUM][i]);
         group->slot[DELTA][i] = vec_at_most(delta, HUGE_FACTOR);
         group->slot[INPUT][i] = delta * u;
         group->slot[SUM][i] = d * u;
     }
 }
 
-static void prefetch(const Scan *scan, const Tile *tile, int g, int i)
+static inline void prefetch(const Scan *scan, const Tile *tile, int g, int i)
 {
     const int64_t e = tile->channel + g * VEC_LANES;
     if (scan->z.data)
@@ -137,12 +144,28 @@ static void prefetch(const Scan *scan, const Tile *tile, int g, int i)
     }
 }
 
+/* decay[i][k] = exp (δ A[k]) of each token, and the prefetch, which would take the recurrence's
+ * registers. */
+static inline __attribute__((always_inline)) void
+find_decay(const Scan *scan, const Tile *tile, int g, int64_t first, Vec decay[TILE][FEW])
+{
+    const Vec *a = tile->a + g * scan->n_padded + first;
+    if (first == 0 && g % LINE == 0)
+        for (int i = 0; i < tile->n; i++)
+            prefetch(scan, tile, g, i);
+    for (int i = 0; i < tile->n; i++)
+        for (int k = 0; k < FEW; k++)
+            decay[i][k] = vec_exp2_negative(tile->group[g].slot[DELTA][i] * a[k]);
+}
+
 /* States first..first+n-1 of group g; n is a constant where this is inlined. */
 static inline __attribute__((always_inline)) void recur(const Scan *scan, Tile *tile, int g,
                                                         int64_t first, const int n)
 {
     const Vec *a = tile->a + g * scan->n_padded + first;
-    Vec *state = tile->state + g * scan->n_padded + first, s[MANY];
+    Vec *state = tile->state + g * scan->n_padded + first, s[MANY], decay[TILE][FEW];
+    if (AHEAD)
+        find_decay(scan, tile, g, first, decay);
     for (int k = 0; k < n; k++)
         s[k] = state[k];
     for (int i = 0; i < tile->n; i++) {
@@ -150,11 +173,12 @@ static inline __attribute__((always_inline)) void recur(const Scan *scan, Tile *
         const float *c = tile->c + i * scan->n_padded + first;
         const Vec delta = tile->group[g].slot[DELTA][i], input = tile->group[g].slot[INPUT][i];
         Vec sum = tile->group[g].slot[SUM][i];
-        if (first == 0)
+        if (!AHEAD && first == 0)
             prefetch(scan, tile, g, i);
 #pragma GCC unroll 16
         for (int k = 0; k < n; k++) {
-            s[k] = vec_fma(vec_exp2_negative(delta * a[k]), s[k], input * b[k]);
+            const Vec e = AHEAD ? decay[i][k] : vec_exp2_negative(delta * a[k]);
+            s[k] = vec_fma(e, s[k], input * b[k]);
             sum = vec_fma(s[k], vec_all(c[k]), sum);
         }
         tile->group[g].slot[SUM][i] = sum;
@@ -163,12 +187,14 @@ static inline __attribute__((always_inline)) void recur(const Scan *scan, Tile *
         state[k] = s[k];
 }
 
-/* DELTA holds z; SUM becomes y. */
+/* DELTA holds z; SUM becomes y, and INPUT the exponentials. */
 static void leave(Tile *tile, int g)
 {
     Group *group = &tile->group[g];
     for (int i = 0; i < tile->n; i++)
-        group->slot[SUM][i] *= vec_silu(group->slot[DELTA][i]);
+        group->slot[INPUT][i] = vec_exp_negative(-vec_abs(group->slot[DELTA][i]));
+    for (int i = 0; i < tile->n; i++)
+        group->slot[SUM][i] *= vec_silu_by(group->slot[DELTA][i], group->slot[INPUT][i]);
 }
 
 /* ---- tiles, blocks, threads
@@ -187,10 +213,13 @@ static int find_rows(const Scan *scan, int64_t base, int64_t first, int64_t rows
 /* B and C side by side for the tile, zeros in the padding. */
 static void copy_states(const Scan *scan, Tile *tile)
 {
-    const size_t bytes = (size_t)scan->n_states * sizeof(float);
     for (int i = 0; i < tile->n; i++) {
-        memcpy(tile->b + i * scan->n_padded, at(scan->b, tile->row[i], 0), bytes);
-        memcpy(tile->c + i * scan->n_padded, at(scan->c, tile->row[i], 0), bytes);
+        const float *b = at(scan->b, tile->row[i], 0), *c = at(scan->c, tile->row[i], 0);
+        for (int64_t k = 0; k < scan->n_states; k += VEC_LANES) {
+            const int64_t n = vec_lanes(k, scan->n_states), to = i * scan->n_padded + k;
+            vec_store_first(tile->b + to, vec_load_first(b + k, n), n);
+            vec_store_first(tile->c + to, vec_load_first(c + k, n), n);
+        }
     }
 }
 

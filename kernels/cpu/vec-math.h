@@ -54,10 +54,10 @@ static inline Vec vec_exp_negative(Vec x)
 }
 
 /* log (1 + e^x) = max (x, 0) + log1p (e), e = e^-|x|; log1p (e) = 2 artanh (e / (2 + e)), which
- * keeps its relative accuracy as e goes to 0. */
-static inline Vec vec_softplus(Vec x)
+ * keeps its relative accuracy as e goes to 0. The caller finds e by vec_exp_negative. */
+static inline Vec vec_softplus(Vec x, Vec e)
 {
-    const Vec e = vec_exp_negative(-vec_abs(x)), w = e / (e + 2), s = w * w;
+    const Vec w = e / (e + 2), s = w * w;
     Vec p = vec_fma(s, vec_all(0.1400599480f), vec_all(0.1400090307f));
     p = vec_fma(p, s, vec_all(0.2001076341f));
     p = vec_fma(p, s, vec_all(0.3333320916f));
@@ -65,11 +65,15 @@ static inline Vec vec_softplus(Vec x)
     return vec_at_least(x, 0) + (log1p + log1p);
 }
 
-/* x / (1 + e^-x), by the exponential of whichever of x and -x is negative. */
+/* x / (1 + e^-x) by e = e^-|x|: the exponential of whichever of x and -x is negative. */
+static inline Vec vec_silu_by(Vec x, Vec e)
+{
+    return x * vec_select(x < 0, e, vec_all(1)) / (e + 1);
+}
+
 static inline Vec vec_silu(Vec x)
 {
-    const Vec e = vec_exp_negative(-vec_abs(x));
-    return x * vec_select(x < 0, e, vec_all(1)) / (e + 1);
+    return vec_silu_by(x, vec_exp_negative(-vec_abs(x)));
 }
 
 static inline Vec vec_tanh(Vec x)
