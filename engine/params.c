@@ -128,8 +128,7 @@ void dim_estimate(const DimModelInfo *info, const DimParams *params, DimEstimate
 
 /* ---- checks ---- */
 
-/* The rest of model.json is checked when it is read; this is what only sampling needs. */
-static gboolean check_model(const DimModelSpec *spec, GError **error)
+gboolean dim_params_check_model(const DimModelSpec *spec, GError **error)
 {
     const DimModelInfo *info = &spec->info;
     g_autofree char *origin = g_build_filename(info->folder, "model.json", NULL);
@@ -299,7 +298,7 @@ gboolean dim_params_check_held(const DimParams *params, const DimModelInfo *info
 {
     const DimModelSpec *spec = dim_model_spec_of(info);
 
-    return check_model(spec, error) && check_run(params, error) &&
+    return dim_params_check_model(spec, error) && check_run(params, error) &&
            check_prompt(params, spec, error) && check_size(params, spec, held, error);
 }
 

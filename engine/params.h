@@ -8,6 +8,8 @@
 
 enum { DIM_STEPS_MAX = 10000, DIM_UPSAMPLE_MAX = 64 };
 
+/* The rest of model.json is checked when it is read; this is what only sampling needs. */
+gboolean dim_params_check_model(const DimModelSpec *spec, GError **error);
 /* dim_params_check for a model that is loaded: `held` bytes of what is needed are taken already. */
 gboolean dim_params_check_held(const DimParams *params, const DimModelInfo *info, gint64 held,
                                GError **error);

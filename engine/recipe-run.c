@@ -124,6 +124,8 @@ gboolean dim_recipe_resolve(const DimRecipe *recipe, const DimModelInfo *info, D
     DimParams asked;
     DimOptions options;
 
+    if (!dim_params_check_model(dim_model_spec_of(info), error))
+        return FALSE;
     dim_params_init(&asked, info);
     if (!dim_recipe_options(recipe, &options, error) ||
         !parse_upsample(recipe->upsample, &asked.upsample, error) ||

@@ -59,23 +59,22 @@ gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const 
 {
     g_autoptr(GOptionContext) context = g_option_context_new(operands);
     g_autoptr(GError) error = NULL;
+    const GOptionEntry shared[] = {
+        {"model", 'm', 0, G_OPTION_ARG_FILENAME, &common->model,
+         "Model folder, or the name of an installed one", "DIR"},
+        {"threads", 0, 0, G_OPTION_ARG_INT, &common->n_threads, "Threads; 0: the physical cores",
+         "N"},
+        {"device", 0, 0, G_OPTION_ARG_FILENAME, &common->device, "cpu, cuda or auto", "NAME"},
+        {"precision", 0, 0, G_OPTION_ARG_FILENAME, &common->precision_name, "f32, bf16 or auto",
+         "NAME"},
+        G_OPTION_ENTRY_NULL,
+    };
 
+    memset(common, 0, sizeof *common);
     if (entries)
         g_option_context_add_main_entries(context, entries, NULL);
-    if (common) {
-        memset(common, 0, sizeof *common);
-        const GOptionEntry shared[] = {
-            {"model", 'm', 0, G_OPTION_ARG_FILENAME, &common->model,
-             "Model folder, or the name of an installed one", "DIR"},
-            {"threads", 0, 0, G_OPTION_ARG_INT, &common->n_threads,
-             "Threads; 0: the physical cores", "N"},
-            {"device", 0, 0, G_OPTION_ARG_FILENAME, &common->device, "cpu, cuda or auto", "NAME"},
-            {"precision", 0, 0, G_OPTION_ARG_FILENAME, &common->precision_name, "f32, bf16 or auto",
-             "NAME"},
-            G_OPTION_ENTRY_NULL,
-        };
-        g_option_context_add_main_entries(context, shared, NULL);
-    }
+    /* Where the model is the operand, it is no option. */
+    g_option_context_add_main_entries(context, shared + (n_operands > 0), NULL);
     if (!g_option_context_parse(context, argc, argv, &error)) {
         tool_usage("%s", error->message);
         return FALSE;
@@ -88,11 +87,11 @@ gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const 
         tool_usage("%s: expected %s", (*argv)[0], n_operands ? operands : "options only");
         return FALSE;
     }
-    if (common && (common->n_threads < 0 || common->n_threads > 1024)) {
+    if (common->n_threads < 0 || common->n_threads > 1024) {
         tool_usage("--threads %d: expected 0 to 1024", common->n_threads);
         return FALSE;
     }
-    return !common || (parse_precision(common) && check_device(common));
+    return parse_precision(common) && check_device(common);
 }
 
 gboolean tool_check_tile(int *tile)

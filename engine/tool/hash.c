@@ -24,13 +24,16 @@ static char *make_lines(const char *folder, GError **error)
 int tool_hash(int argc, char **argv)
 {
     g_autofree char *lines = NULL;
+    ToolCommon common;
     GError *error = NULL;
+    int status = TOOL_USAGE;
 
-    if (!tool_parse(&argc, &argv, NULL, "DIR", 1, NULL))
-        return TOOL_USAGE;
-    lines = make_lines(argv[1], &error);
-    if (!lines)
-        return tool_failed(error);
-    fputs(lines, stdout);
-    return TOOL_DONE;
+    if (tool_parse(&argc, &argv, NULL, "DIR", 1, &common)) {
+        lines = make_lines(argv[1], &error);
+        status = lines ? TOOL_DONE : tool_failed(error);
+    }
+    if (lines)
+        fputs(lines, stdout);
+    tool_common_clear(&common);
+    return status;
 }

@@ -250,7 +250,9 @@ static gboolean show(const char *name, const Options *options, GError **error)
 int tool_info(int argc, char **argv)
 {
     Options options = {0};
+    ToolCommon common;
     GError *error = NULL;
+    int status = TOOL_USAGE;
     const GOptionEntry entries[] = {
         {"json", 0, 0, G_OPTION_ARG_NONE, &options.json, "For programs", NULL},
         {"check", 0, 0, G_OPTION_ARG_NONE, &options.check,
@@ -258,7 +260,8 @@ int tool_info(int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
 
-    if (!tool_parse(&argc, &argv, entries, "DIR|FILE", 1, NULL))
-        return TOOL_USAGE;
-    return show(argv[1], &options, &error) ? TOOL_DONE : tool_failed(error);
+    if (tool_parse(&argc, &argv, entries, "DIR|FILE", 1, &common))
+        status = show(argv[1], &options, &error) ? TOOL_DONE : tool_failed(error);
+    tool_common_clear(&common);
+    return status;
 }

@@ -25,7 +25,8 @@ typedef struct {
     DimPrecision precision;
 } ToolCommon;
 
-/* Parses with GOption: `entries` (NULL-terminated) and, where common is not NULL, its options.
+/* Parses with GOption: `entries` (NULL-terminated; NULL: none) and those of common, but for --model
+ * where there are operands; common is to be cleared whatever the answer.
  * `operands`: what stands in the usage line behind the options; exactly n_operands words must be
  * left, they are then argv[1].. On failure prints one line and answers FALSE: return TOOL_USAGE.
  * --help prints and exits with 0. */

@@ -6,6 +6,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import stat
 import struct
@@ -211,6 +212,22 @@ class Sample(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertIn("no class", done.stderr.decode())
             self.assertIn(shown, done.stderr.decode())
+
+    def test_other_commands(self):
+        """The options of all commands; a model that lacks what sampling needs."""
+        for command in (["info", MODEL], ["info", os.path.join(MODEL, "codec.safetensors")], ["hash", MODEL]):
+            plain, options = [subprocess.run([DIM, *command, *more], capture_output=True, timeout=60)
+                              for more in ([], ["--threads", "1", "--device", "cpu", "--precision", "f32"])]
+            self.assertEqual((plain.returncode, plain.stdout), (0, options.stdout), options.stderr)
+            for wrong in (["--threads", "-1"], ["--device", "abacus"], ["--model", MODEL]):
+                self.assertEqual(subprocess.run([DIM, *command, *wrong], capture_output=True).returncode, 2)
+        with open(os.path.join(MODEL, "model.json")) as f:
+            model = json.load(f)
+        shutil.copy(os.path.join(MODEL, "codec.safetensors"), self.folder.name)
+        with open(self.path("model.json"), "w") as f:
+            json.dump({key: model[key] for key in model if key != "backbone"}, f)
+        for words in ([], ["--class", "grass"]):
+            self.assertIn("backbone", self.dim(*words, "-o", "a.png", status=1, model="./").stderr)
 
     def test_one_line(self):
         """Notes on a recipe do not come beside an error's line."""
