@@ -242,9 +242,7 @@ static gboolean show(const char *name, const Options *options, GError **error)
         if (installed && g_file_test(installed, G_FILE_TEST_IS_DIR))
             return show_model(installed, options, error);
     }
-    /* A pipe is not opened to see what it is. */
-    const gboolean is_picture = g_file_test(name, G_FILE_TEST_IS_REGULAR) && tool_png_is(name);
-    return is_picture ? show_picture(name, error) : show_weights(name, options, error);
+    return tool_png_is(name) ? show_picture(name, error) : show_weights(name, options, error);
 }
 
 int tool_info(int argc, char **argv)

@@ -192,7 +192,8 @@ gboolean tool_png_read_recipe(const char *file, char **json, GError **error)
 gboolean tool_png_is(const char *file)
 {
     guint8 start[8];
-    FILE *stream = fopen(file, "rb");
+    /* A pipe is not opened to see what it is: that would wait for a writer. */
+    FILE *stream = g_file_test(file, G_FILE_TEST_IS_REGULAR) ? fopen(file, "rb") : NULL;
     const gboolean is = stream && fread(start, 1, sizeof start, stream) == sizeof start &&
                         !png_sig_cmp(start, 0, sizeof start);
 

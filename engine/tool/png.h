@@ -16,7 +16,7 @@ gboolean tool_png_save(const char *file, const float *rgb, int width, int height
 /* The recipe in a picture: *json, g_free. DIM_ERROR_FORMAT when the file is no PNG, is broken, or
  * has no recipe. Pixels are not read. */
 gboolean tool_png_read_recipe(const char *file, char **json, GError **error);
-/* Whether the file starts as a PNG does; FALSE also when it cannot be read. */
+/* Whether this is a regular file that starts as a PNG does; FALSE also when it cannot be read. */
 gboolean tool_png_is(const char *file);
 
 #endif

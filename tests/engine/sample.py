@@ -184,6 +184,8 @@ class Sample(unittest.TestCase):
         os.mkfifo(self.path("pipe"))
         os.mkdir(self.path("folder"))
         quick = ["--steps", 1, "--size", "16x16", "--seed", 1]
+        for option in ("--recipe", "--noise"):
+            self.assertIn("is a pipe", self.dim(*quick, option, "pipe", "-o", "a.png", status=1).stderr)
         for option in ("-o", "--latent"):
             for target in ("pipe", "folder", ""):
                 with self.subTest(option=option, target=target):
