@@ -3,7 +3,9 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "tool.h"
 
+#include <errno.h>
 #include <locale.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -27,6 +29,16 @@ static void print_help(void)
     g_print("\n`dim COMMAND --help` lists a command's options.\n");
 }
 
+/* What a command printed may have met a full disk; buffered text meets it here. */
+static int check_stdout(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    if (status == TOOL_DONE)
+        fprintf(stderr, "dim: standard output: cannot be written: %s\n", g_strerror(errno));
+    return status == TOOL_DONE ? TOOL_FAILED : status;
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
@@ -36,7 +48,7 @@ int main(int argc, char **argv)
             "expected a command: sample, forward, decode, encode, info, hash or bench");
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
         print_help();
-        return TOOL_DONE;
+        return check_stdout(TOOL_DONE);
     }
     if (!strcmp(argv[1], "--version")) {
         g_print("dim %s\n", DIM_VERSION_TEXT);
@@ -44,7 +56,7 @@ int main(int argc, char **argv)
     }
     for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
         if (!strcmp(argv[1], commands[i].name))
-            return commands[i].run(argc - 1, argv + 1);
+            return check_stdout(commands[i].run(argc - 1, argv + 1));
     return tool_usage(
         "unknown command \"%s\": expected sample, forward, decode, encode, info, hash or bench",
         argv[1]);

@@ -223,6 +223,9 @@ class Sample(unittest.TestCase):
             self.assertEqual((plain.returncode, plain.stdout), (0, options.stdout), options.stderr)
             for wrong in (["--threads", "-1"], ["--device", "abacus"], ["--model", MODEL]):
                 self.assertEqual(subprocess.run([DIM, *command, *wrong], capture_output=True).returncode, 2)
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([DIM, *command], stdout=full, stderr=subprocess.PIPE, timeout=60)
+            self.assertEqual((done.returncode, done.stderr.count(b"\n")), (1, 1), done.stderr)
         with open(os.path.join(MODEL, "model.json")) as f:
             model = json.load(f)
         shutil.copy(os.path.join(MODEL, "codec.safetensors"), self.folder.name)
