@@ -101,19 +101,16 @@ void dim_dk_follow(DkDevice *dk, const DimTask *task)
 
 gboolean dim_dk_check(DkDevice *dk, const char *what, GError **error)
 {
-    static const struct {
-        DimError code;
-        const char *text;
-    } faults[] = {
-        [DK_NO_MEMORY] = {DIM_ERROR_NO_MEMORY, "there is no memory"},
-        [DK_CANCELLED] = {DIM_ERROR_CANCELLED, "cancelled"},
-        [DK_DEVICE_FAILED] = {DIM_ERROR_DEVICE, "the device failed"},
-        [DK_UNSUPPORTED] = {DIM_ERROR_UNSUPPORTED, "the device cannot do it"},
+    static const DimError codes[] = {
+        [DK_NO_MEMORY] = DIM_ERROR_NO_MEMORY,
+        [DK_CANCELLED] = DIM_ERROR_CANCELLED,
+        [DK_DEVICE_FAILED] = DIM_ERROR_DEVICE,
+        [DK_UNSUPPORTED] = DIM_ERROR_UNSUPPORTED,
     };
     const DkStatus status = dk_sync(dk);
 
     if (status == DK_OK)
         return TRUE;
-    g_set_error(error, DIM_ERROR, (int)faults[status].code, "%s: %s", what, faults[status].text);
+    g_set_error(error, DIM_ERROR, (int)codes[status], "%s: %s", what, dk_status_text(status));
     return FALSE;
 }

@@ -9,7 +9,7 @@
 #include "model.h"
 #include "text.h"
 
-enum { MAX_JSON = 4 << 20, MAX_SHOWN = 8 };
+enum { MAX_SHOWN = 8 };
 
 static void add_beside_executable(GPtrArray *roots)
 {
@@ -99,7 +99,7 @@ char **dim_model_list(void)
 static char *read_name(const char *folder)
 {
     g_autofree char *file = g_build_filename(folder, "model.json", NULL);
-    json_t *root = dim_json_load(file, MAX_JSON, NULL);
+    json_t *root = dim_json_load(file, DIM_MODEL_JSON_BYTES, NULL);
     char *name = g_strdup(json_string_value(json_object_get(root, "name")));
 
     json_decref(root);

@@ -71,6 +71,16 @@ static gboolean check_labels(const DimNetFacts *facts, const gint64 *y, gint64 n
     return TRUE;
 }
 
+/* The end of an evaluation: `out` becomes the caller's *result, or is freed. */
+static gboolean hand_over(gboolean done, DimArray *out, DimArray *result)
+{
+    if (done)
+        *result = *out;
+    else
+        dim_array_clear(out);
+    return done;
+}
+
 /* ---- the backbone ---------------------------------------------------------------------------- */
 
 void dim_model_plan_clear(DimModel *model)
@@ -142,13 +152,9 @@ gboolean dim_model_forward(DimModel *model, const DimArray *x, const float *t, c
     dk_read(model->dk, out.data, model->forward.output);
     const gboolean done = dim_dk_check(model->dk, "backbone", error);
     dim_dk_follow(model->dk, NULL);
-    if (done)
-        *output = out;
-    else {
-        dim_array_clear(&out);
+    if (!done)
         dim_model_plan_clear(model); /* its tables may not have been written */
-    }
-    return done;
+    return hand_over(done, &out, output);
 }
 
 /* ---- the autoencoder ------------------------------------------------------------------------- */
@@ -172,11 +178,7 @@ gboolean dim_model_encode(DimModel *model, const DimArray *image, DimArray *z, D
     const gboolean done =
         model->spec->autoencoder->encode(model->dk, model->ae, image, &out, &progress, error);
     dim_dk_follow(model->dk, NULL);
-    if (done)
-        *z = out;
-    else
-        dim_array_clear(&out);
-    return done;
+    return hand_over(done, &out, z);
 }
 
 gboolean dim_model_decode(DimModel *model, const DimArray *z, int tile, DimArray *image,
@@ -198,9 +200,5 @@ gboolean dim_model_decode(DimModel *model, const DimArray *z, int tile, DimArray
     const gboolean done =
         model->spec->autoencoder->decode(model->dk, model->ae, z, tile, &out, &progress, error);
     dim_dk_follow(model->dk, NULL);
-    if (done)
-        *image = out;
-    else
-        dim_array_clear(&out);
-    return done;
+    return hand_over(done, &out, image);
 }

@@ -11,13 +11,7 @@
 #include "json.h"
 #include "model.h"
 
-enum {
-    MAX_JSON = 4 << 20,
-    MAX_SIDE = 65536,
-    MAX_TIMESTEPS = 100000,
-    MAX_STEPS = 100000,
-    MAX_GUIDANCE = 10000
-};
+enum { MAX_SIDE = 65536, MAX_TIMESTEPS = 100000, MAX_STEPS = 100000, MAX_GUIDANCE = 10000 };
 
 typedef struct {
     DimModelSpec *spec;
@@ -313,7 +307,7 @@ static gboolean read_all(const Reader *r)
 DimModelSpec *dim_model_spec_read(const char *folder, GError **error)
 {
     g_autofree char *origin = g_build_filename(folder, "model.json", NULL);
-    json_t *root = dim_json_load(origin, MAX_JSON, error);
+    json_t *root = dim_json_load(origin, DIM_MODEL_JSON_BYTES, error);
 
     if (!root)
         return NULL;

@@ -6,6 +6,8 @@
 
 #include "autoencoder.h"
 
+enum { DIM_MODEL_JSON_BYTES = 4 << 20 }; /* a longer model.json is refused */
+
 typedef enum { DIM_SCHEDULE_LINEAR, DIM_SCHEDULE_SCALED_LINEAR } DimScheduleType;
 typedef enum { DIM_PREDICTION_EPSILON, DIM_PREDICTION_V } DimPrediction;
 

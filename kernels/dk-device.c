@@ -203,13 +203,13 @@ const char *dk_status_text(DkStatus status)
     case DK_OK:
         return "no error";
     case DK_NO_MEMORY:
-        return "not enough memory";
+        return "there is no memory";
     case DK_CANCELLED:
         return "cancelled";
     case DK_DEVICE_FAILED:
         return "the device failed";
     case DK_UNSUPPORTED:
-        return "not supported by this device";
+        return "the device cannot do it";
     }
     return "unknown status";
 }
