@@ -59,18 +59,55 @@ static double cos_turns(double u)
     return sign * (as_sine ? angle * sum : sum);
 }
 
-double dim_noise_at(gint64 seed, DimNoiseStream stream, int channel, int row, int column)
+/* Two numbers of 53 bits out of a block of Philox. */
+static void draw_pair(gint64 seed, const guint32 counter[4], guint64 pair[2])
 {
-    const guint32 counter[4] = {(guint32)column, (guint32)row, (guint32)channel, stream};
     const guint32 key[2] = {(guint32)seed, (guint32)((guint64)seed >> 32)};
     guint32 words[4];
 
     dim_philox(counter, key, words);
-    const guint64 a = ((guint64)words[1] << 32 | words[0]) >> 11;
-    const guint64 b = ((guint64)words[3] << 32 | words[2]) >> 11;
+    pair[0] = ((guint64)words[1] << 32 | words[0]) >> 11;
+    pair[1] = ((guint64)words[3] << 32 | words[2]) >> 11;
+}
+
+static double draw_normal(gint64 seed, const guint32 counter[4])
+{
+    guint64 pair[2];
+
+    draw_pair(seed, counter, pair);
     /* Box and Muller 1958; the radius' number lies in (0, 1], the angle's in [0, 1). */
-    const double radius = sqrt(-2 * natural_log((double)(a + 1) * 0x1p-53));
-    return radius * cos_turns((double)b * 0x1p-53);
+    const double radius = sqrt(-2 * natural_log((double)(pair[0] + 1) * 0x1p-53));
+    return radius * cos_turns((double)pair[1] * 0x1p-53);
+}
+
+double dim_noise_at(gint64 seed, DimNoiseStream stream, int channel, int row, int column)
+{
+    const guint32 counter[4] = {(guint32)column, (guint32)row, (guint32)channel, stream};
+
+    return draw_normal(seed, counter);
+}
+
+double dim_random_uniform(gint64 seed, DimRandomStream stream, gint64 index, guint32 k)
+{
+    const guint32 counter[4] = {k, (guint32)index, (guint32)((guint64)index >> 32), stream};
+    guint64 pair[2];
+
+    draw_pair(seed, counter, pair);
+    return (double)pair[0] * 0x1p-53;
+}
+
+gint64 dim_random_below(gint64 seed, DimRandomStream stream, gint64 index, guint32 k, gint64 n)
+{
+    g_assert(n > 0);
+    /* u < 1, but its product with n may round up to n. */
+    return MIN((gint64)(dim_random_uniform(seed, stream, index, k) * (double)n), n - 1);
+}
+
+double dim_random_normal(gint64 seed, DimRandomStream stream, gint64 index, guint32 k)
+{
+    const guint32 counter[4] = {k, (guint32)index, (guint32)((guint64)index >> 32), stream};
+
+    return draw_normal(seed, counter);
 }
 
 /* One cell of the upsampled noise. */

@@ -1,4 +1,5 @@
-/* Normal noise, indexed by place: the same seed and place give the same number everywhere.
+/* Random numbers, indexed by place or by count: the same seed and index give the same number
+ * everywhere.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
@@ -22,6 +23,27 @@ void dim_philox(const guint32 counter[4], const guint32 key[2], guint32 out[4]);
 /* N(0, 1), |z| < 8.7. The same bits on every machine: only IEEE additions, products, quotients and
  * roots are used, and nothing of the C library that may round one way or another. */
 double dim_noise_at(gint64 seed, DimNoiseStream stream, int channel, int row, int column);
+
+/* What training draws, sample by sample. A counter's last word is one of these or a DimNoiseStream,
+ * so no number of a training is one of a picture's noise. */
+typedef enum {
+    DIM_RANDOM_WEIGHTS = 16, /* the weights that training starts from; index: of the tensor */
+    DIM_RANDOM_CROP,         /* which picture, which part of it, how turned; index: of the sample */
+    DIM_RANDOM_TEST_CROP,    /* the same of the test pictures */
+    DIM_RANDOM_TRAIN,        /* noise level and dropped label; index: of the sample */
+    DIM_RANDOM_TRAIN_NOISE,  /* k: the place in the latent */
+    DIM_RANDOM_TEST,         /* the same for the test loss */
+    DIM_RANDOM_TEST_NOISE,
+} DimRandomStream;
+
+/* Number k of those that belong to `index` of a stream: uniform in [0, 1), of 53 bits. The same
+ * bits on every machine. A (stream, index, k) is for one use: uniform and normal there are made of
+ * the same words. */
+double dim_random_uniform(gint64 seed, DimRandomStream stream, gint64 index, guint32 k);
+/* 0..n-1, each as likely as 2^-53 allows; n > 0. */
+gint64 dim_random_below(gint64 seed, DimRandomStream stream, gint64 index, guint32 k, gint64 n);
+/* N(0, 1), |z| < 8.7. */
+double dim_random_normal(gint64 seed, DimRandomStream stream, gint64 index, guint32 k);
 
 /* out [channels, height, width]: white noise for a picture that is sampled with upsampling factor
  * `factor` (1: none; else it divides both sides). A cell of factor x factor places holds

@@ -1,4 +1,5 @@
-/* Noise: known answers of Philox, what "indexed by place" promises, and that it is white.
+/* Noise: known answers of Philox, what "indexed by place" promises, and that it is white; what
+ * training draws: how it is spread, and that no two draws coincide.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "engine/rng.h"
@@ -137,6 +138,79 @@ static void test_independent(void)
                   dim_noise_at((gint64)1 << 52, DIM_NOISE_START, 0, 0, 0));
 }
 
+/* Uniform draws fill [0, 1) evenly, whichever of the indices runs. */
+static void test_uniform(void)
+{
+    enum { N = 100000, BINS = 20 };
+    int bins[2][BINS] = {{0}};
+
+    for (int i = 0; i < N; i++) {
+        const double by_index = dim_random_uniform(5, DIM_RANDOM_CROP, i, 3);
+        const double by_k = dim_random_uniform(5, DIM_RANDOM_CROP, (gint64)1 << 40, (guint32)i);
+        g_assert_true(by_index >= 0 && by_index < 1 && by_k >= 0 && by_k < 1);
+        bins[0][(int)(by_index * BINS)]++;
+        bins[1][(int)(by_k * BINS)]++;
+    }
+    for (int b = 0; b < BINS; b++) {
+        g_assert_cmpfloat_with_epsilon(bins[0][b], N / BINS, 5 * sqrt(N / BINS));
+        g_assert_cmpfloat_with_epsilon(bins[1][b], N / BINS, 5 * sqrt(N / BINS));
+    }
+}
+
+static void test_below(void)
+{
+    enum { N = 70000 };
+    int counts[7] = {0};
+
+    for (int i = 0; i < N; i++) {
+        const gint64 draw = dim_random_below(6, DIM_RANDOM_CROP, i, 0, 7);
+        g_assert_cmpint(draw, >=, 0);
+        g_assert_cmpint(draw, <, 7);
+        counts[draw]++;
+        g_assert_cmpint(dim_random_below(6, DIM_RANDOM_CROP, i, 0, 1), ==, 0);
+    }
+    for (int b = 0; b < 7; b++)
+        g_assert_cmpfloat_with_epsilon(counts[b], N / 7, 5 * sqrt(N / 7));
+}
+
+static void test_random_normal(void)
+{
+    enum { SIDE = 360 };
+    g_autofree float *z = g_new(float, SIDE *SIDE);
+
+    for (int i = 0; i < SIDE * SIDE; i++)
+        z[i] = (float)dim_random_normal(9, DIM_RANDOM_TRAIN_NOISE, i / SIDE, (guint32)(i % SIDE));
+    check_white(z, SIDE, SIDE);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
+}
+
+/* Every stream, index, k and seed, and every place of the pictures' noise, is a draw of its own: no
+ * number comes twice. Indices differ in their upper half too. */
+static void test_random_distinct(void)
+{
+    enum { STREAMS = DIM_RANDOM_TEST_NOISE - DIM_RANDOM_WEIGHTS + 1, SIDE = 8, N = SIDE * SIDE };
+    double numbers[(STREAMS + 2) * 2 * N];
+    gsize n = 0;
+
+    for (gint64 seed = 3; seed <= 4; seed++)
+        for (int i = 0; i < N; i++) {
+            const gint64 index = (gint64)(i / SIDE) << (i % 2 ? 32 : 0);
+            for (int stream = 0; stream < STREAMS; stream++)
+                numbers[n++] = dim_random_normal(seed, DIM_RANDOM_WEIGHTS + stream, index + (i % 2),
+                                                 (guint32)(i % SIDE));
+            numbers[n++] = dim_noise_at(seed, DIM_NOISE_START, 0, i / SIDE, i % SIDE);
+            numbers[n++] = dim_noise_at(seed, DIM_NOISE_DETAIL, 0, i / SIDE, i % SIDE);
+        }
+    g_assert_cmpint(n, ==, G_N_ELEMENTS(numbers));
+    qsort(numbers, n, sizeof *numbers, compare_numbers);
+    for (gsize i = 1; i < n; i++)
+        g_assert_cmpfloat(numbers[i - 1], <, numbers[i]);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -150,5 +224,9 @@ int main(int argc, char **argv)
     g_test_add_data_func("/rng/white-cells-2", GINT_TO_POINTER(2), test_white);
     g_test_add_data_func("/rng/white-cells-3", GINT_TO_POINTER(3), test_white);
     g_test_add_func("/rng/independent", test_independent);
+    g_test_add_func("/rng/uniform", test_uniform);
+    g_test_add_func("/rng/below", test_below);
+    g_test_add_func("/rng/random-normal", test_random_normal);
+    g_test_add_func("/rng/random-distinct", test_random_distinct);
     return g_test_run();
 }
