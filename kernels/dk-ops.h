@@ -7,6 +7,7 @@
 #ifndef DK_OPS_H
 #define DK_OPS_H
 
+#include "dk-train.h"
 #include "dk.h"
 
 #define DK_SLOT(op) __typeof__(&dk_##op) op
@@ -42,6 +43,27 @@ typedef struct DkOps {
     void (*close)(DkDevice *dev); /* frees what the back end put into dev->backend */
 } DkOps;
 
+/* The second table: what training adds. */
+typedef struct DkTrainOps {
+    DK_SLOT(weight_set);
+    DK_SLOT(linear_backward_weight);
+    DK_SLOT(conv2d_backward_weight);
+    DK_SLOT(sum_rows);
+    DK_SLOT(conv1d_dw_backward);
+    DK_SLOT(selective_scan_backward);
+    DK_SLOT(neg_exp);
+    DK_SLOT(neg_exp_backward);
+    DK_SLOT(norm_modulate_backward);
+    DK_SLOT(gate_add_backward);
+    DK_SLOT(act_backward);
+    DK_SLOT(conv2d_dw_backward);
+    DK_SLOT(gather_backward);
+    DK_SLOT(unpatchify_backward);
+    DK_SLOT(squared_error);
+    DK_SLOT(sum_squares);
+    DK_SLOT(adamw);
+} DkTrainOps;
+
 /* Host back ends share these; the CUDA back end has its own buffer type behind the same names. */
 struct DkBuffer {
     unsigned char *data;
@@ -60,10 +82,14 @@ struct DkWeight {
     void *packed; /* a library's own objects, freed by the back end's weight_free */
 };
 
-enum { DK_N_SLOTS = sizeof(DkOps) / sizeof(void (*)(void)) };
+enum {
+    DK_N_OPS = sizeof(DkOps) / sizeof(void (*)(void)),
+    DK_N_SLOTS = DK_N_OPS + sizeof(DkTrainOps) / sizeof(void (*)(void))
+};
 
 struct DkDevice {
     DkOps ops;
+    DkTrainOps train;
     DkBackend kind;
     int n_threads;
     unsigned isa;      /* what is allowed and there */

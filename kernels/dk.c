@@ -4,74 +4,7 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "kernels/dk-check.h"
 
-/* Calls a slot of the table unless an error sticks, and counts its time. */
-#define RUN(op, flop, ...)                                                                         \
-    do {                                                                                           \
-        if (!dk_stopped(dev)) {                                                                    \
-            const double begin_ = dk_profile_begin(dev);                                           \
-            dev->ops.op(__VA_ARGS__);                                                              \
-            dk_profile_end(dev, offsetof(DkOps, op) / sizeof(void (*)(void)), #op, begin_, flop);  \
-        }                                                                                          \
-    } while (0)
-
-/* ---- shapes ---------------------------------------------------------------------------------- */
-
-static bool is_f32(DkTensor t)
-{
-    return t.buffer && t.type == DK_F32;
-}
-
-static bool has_shape(DkTensor t, int rank, int64_t a, int64_t b, int64_t c, int64_t d)
-{
-    const int64_t sizes[DK_MAX_RANK] = {a, b, c, d};
-    if (t.rank != rank)
-        return false;
-    for (int i = 0; i < rank; i++)
-        if (t.sizes[i] != sizes[i])
-            return false;
-    return true;
-}
-
-static bool is_f32_of(DkTensor t, int rank, int64_t a, int64_t b, int64_t c, int64_t d)
-{
-    return is_f32(t) && has_shape(t, rank, a, b, c, d);
-}
-
-/* n numbers in one run, whatever the rank. */
-static bool is_vector(DkTensor t, int64_t n)
-{
-    return is_f32(t) && dk_rows(t) == 1 && dk_columns(t) == n;
-}
-
-static bool is_vector_or_empty(DkTensor t, int64_t n)
-{
-    return dk_tensor_is_empty(t) || is_vector(t, n);
-}
-
-static bool is_matrix_or_empty(DkTensor t, int64_t rows, int64_t columns)
-{
-    return dk_tensor_is_empty(t) || (is_f32(t) && dk_rows(t) == rows && dk_columns(t) == columns);
-}
-
-static bool is_order_or_empty(DkTensor t, int64_t n)
-{
-    return dk_tensor_is_empty(t) || (t.type == DK_I32 && dk_rows(t) == 1 && dk_columns(t) == n);
-}
-
-static bool same_shape(DkTensor a, DkTensor b)
-{
-    return a.rank == b.rank && has_shape(a, a.rank, b.sizes[0], b.sizes[1], b.sizes[2], b.sizes[3]);
-}
-
-static bool is_gapless(DkTensor t)
-{
-    return t.row_stride == dk_columns(t) || dk_rows(t) == 1;
-}
-
-static bool same_or_disjoint(DkTensor a, DkTensor b)
-{
-    return dk_tensor_same(a, b) || dk_tensor_disjoint(a, b);
-}
+#define RUN(op, flop, ...) DK_RUN(ops, DkOps, 0, op, flop, __VA_ARGS__)
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -287,17 +220,6 @@ void dk_conv2d_dw(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor b)
     DK_REQUIRE(is_f32_of(w, 2, x.sizes[3], 9, 0, 0) && is_gapless(w));
     DK_REQUIRE(is_vector_or_empty(b, x.sizes[3]));
     RUN(conv2d_dw, 18.0 * (double)dk_tensor_count(x), dev, y, x, w, b);
-}
-
-/* Tokens of p x p patches of an image [B, C, H, W]; 64-bit floats do not come here. */
-static bool tokens_fit(DkTensor tokens, DkTensor image, int p)
-{
-    if (!is_f32(image) || image.rank != 4 || !is_f32(tokens) || p < 1)
-        return false;
-    const int64_t h = image.sizes[2], v = image.sizes[3];
-    return h % p == 0 && v % p == 0 && dk_columns(tokens) == image.sizes[1] * p * p &&
-           tokens.sizes[0] == image.sizes[0] &&
-           dk_rows(tokens) == image.sizes[0] * (h / p) * (v / p);
 }
 
 void dk_patchify(DkDevice *dev, DkTensor y, DkTensor x, int p)

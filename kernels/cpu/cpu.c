@@ -7,23 +7,24 @@
 
 #include <stdio.h>
 
-void dk_portable_fill(DkOps *ops);
-void dk_avx2_fill(DkOps *ops);
-void dk_avx512_fill(DkOps *ops);
+void dk_portable_fill(DkDevice *dev);
+void dk_avx2_fill(DkDevice *dev);
+void dk_avx512_fill(DkDevice *dev);
 
-static const char *fill(DkOps *ops, unsigned isa)
+static const char *fill(DkDevice *dev)
 {
+    const unsigned isa = dev->isa;
 #if defined(__x86_64__)
     if (isa & DK_ISA_AVX512) {
-        dk_avx512_fill(ops);
+        dk_avx512_fill(dev);
         return "AVX-512";
     }
     if (isa & DK_ISA_AVX2) {
-        dk_avx2_fill(ops);
+        dk_avx2_fill(dev);
         return "AVX2";
     }
 #endif
-    dk_portable_fill(ops);
+    dk_portable_fill(dev);
     return "portable";
 }
 
@@ -33,7 +34,7 @@ bool dk_cpu_init(DkDevice *dev)
     if (!dk_ref_init(dev))
         return false;
     dev->n_threads = n_threads;
-    const char *isa = fill(&dev->ops, dev->isa);
+    const char *isa = fill(dev);
     const bool onednn =
         (dev->isa & DK_ISA_AVX512) && dk_cpu_onednn_is_wide() && dk_cpu_onednn_init(dev);
     snprintf(dev->description, sizeof dev->description, "cpu: %s%s, %d thread%s", isa,

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "kernels/cpu/simd.h"
 
-void DK_SIMD(fill)(DkOps *ops)
+static void fill_ops(DkOps *ops)
 {
     ops->linear = DK_SIMD(linear);
     ops->conv2d = DK_SIMD(conv2d);
@@ -22,4 +22,15 @@ void DK_SIMD(fill)(DkOps *ops)
     ops->group_apply = DK_SIMD(group_apply);
     ops->conv2d_dw = DK_SIMD(conv2d_dw);
     ops->resize = DK_SIMD(resize);
+}
+
+/* What training adds. */
+static void fill_train(DkTrainOps *ops)
+{
+}
+
+void DK_SIMD(fill)(DkDevice *dev)
+{
+    fill_ops(&dev->ops);
+    fill_train(&dev->train);
 }

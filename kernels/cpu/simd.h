@@ -30,7 +30,7 @@ __typeof__(dk_group_apply) DK_SIMD(group_apply);
 __typeof__(dk_conv2d_dw) DK_SIMD(conv2d_dw);
 __typeof__(dk_resize) DK_SIMD(resize);
 
-/* Puts all of them into the table. */
-void DK_SIMD(fill)(DkOps *ops);
+/* Puts all of them into the tables. */
+void DK_SIMD(fill)(DkDevice *dev);
 
 #endif

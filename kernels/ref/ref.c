@@ -35,6 +35,25 @@ bool dk_ref_init(DkDevice *dev)
         .write = dk_ref_write,
         .read = dk_ref_read,
     };
+    dev->train = (DkTrainOps){
+        .weight_set = dk_ref_weight_set,
+        .linear_backward_weight = dk_ref_linear_backward_weight,
+        .conv2d_backward_weight = dk_ref_conv2d_backward_weight,
+        .sum_rows = dk_ref_sum_rows,
+        .conv1d_dw_backward = dk_ref_conv1d_dw_backward,
+        .selective_scan_backward = dk_ref_selective_scan_backward,
+        .neg_exp = dk_ref_neg_exp,
+        .neg_exp_backward = dk_ref_neg_exp_backward,
+        .norm_modulate_backward = dk_ref_norm_modulate_backward,
+        .gate_add_backward = dk_ref_gate_add_backward,
+        .act_backward = dk_ref_act_backward,
+        .conv2d_dw_backward = dk_ref_conv2d_dw_backward,
+        .gather_backward = dk_ref_gather_backward,
+        .unpatchify_backward = dk_ref_unpatchify_backward,
+        .squared_error = dk_ref_squared_error,
+        .sum_squares = dk_ref_sum_squares,
+        .adamw = dk_ref_adamw,
+    };
     dev->n_threads = 1;
     strcpy(dev->description, "ref: plain C, 1 thread");
     return true;

@@ -38,6 +38,24 @@ __typeof__(dk_buffer_free) dk_ref_buffer_free;
 __typeof__(dk_write) dk_ref_write;
 __typeof__(dk_read) dk_ref_read;
 
+__typeof__(dk_weight_set) dk_ref_weight_set;
+__typeof__(dk_linear_backward_weight) dk_ref_linear_backward_weight;
+__typeof__(dk_conv2d_backward_weight) dk_ref_conv2d_backward_weight;
+__typeof__(dk_sum_rows) dk_ref_sum_rows;
+__typeof__(dk_conv1d_dw_backward) dk_ref_conv1d_dw_backward;
+__typeof__(dk_selective_scan_backward) dk_ref_selective_scan_backward;
+__typeof__(dk_neg_exp) dk_ref_neg_exp;
+__typeof__(dk_neg_exp_backward) dk_ref_neg_exp_backward;
+__typeof__(dk_norm_modulate_backward) dk_ref_norm_modulate_backward;
+__typeof__(dk_gate_add_backward) dk_ref_gate_add_backward;
+__typeof__(dk_act_backward) dk_ref_act_backward;
+__typeof__(dk_conv2d_dw_backward) dk_ref_conv2d_dw_backward;
+__typeof__(dk_gather_backward) dk_ref_gather_backward;
+__typeof__(dk_unpatchify_backward) dk_ref_unpatchify_backward;
+__typeof__(dk_squared_error) dk_ref_squared_error;
+__typeof__(dk_sum_squares) dk_ref_sum_squares;
+__typeof__(dk_adamw) dk_ref_adamw;
+
 static inline double dk_ref_apply_act(double x, DkAct act)
 {
     switch (act) {
@@ -51,6 +69,23 @@ static inline double dk_ref_apply_act(double x, DkAct act)
         break;
     }
     return x;
+}
+
+/* act' (x) */
+static inline double dk_ref_act_slope(double x, DkAct act)
+{
+    const double sigmoid = 1 / (1 + exp(-x)), t = tanh(x);
+    switch (act) {
+    case DK_ACT_SILU:
+        return sigmoid * (1 + x * (1 - sigmoid));
+    case DK_ACT_RELU:
+        return x > 0 ? 1 : 0;
+    case DK_ACT_TANH:
+        return 1 - t * t;
+    case DK_ACT_NONE:
+        break;
+    }
+    return 1;
 }
 
 /* Element i of an optional vector, or what stands for it. */

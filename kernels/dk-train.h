@@ -1,0 +1,106 @@
+/* What training adds to dk.h: backward operations, weights that change, the optimiser's step.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * The rules of dk.h hold. A leading d is the gradient of the loss with respect to what follows.
+ *   - Gradients of parameters (weights, biases, tables) are added to what is there: they gather
+ * over the micro-batches of a step. Gradients of activations are written, but where the comment
+ * says otherwise.
+ *   - Sums over tokens run in an order that depends neither on the number of threads nor on time.
+ *   - A gradient tensor may be empty where nobody asks for it, if the comment says so.
+ */
+#ifndef DK_TRAIN_H
+#define DK_TRAIN_H
+
+#include "dk.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- weights that change --------------------------------------------------------------------- */
+
+/* Packs a weight anew, of the same shape. Linear: w[N, K]; transposed: w[K, N], so that dx = dy · w
+ * is a dk_linear. Convolution: w[O, I, kh, kw]; transposed: w[I, O, kh, kw] with the taps turned by
+ * 180 degrees, so that dx is a dk_conv2d of dy. Scan: w[E, N], the continuous A; never transposed.
+ * Rows of w may have gaps where it is a matrix. */
+void dk_weight_set(DkDevice *dev, DkWeight *weight, DkTensor w, bool transposed);
+
+/* ---- backward of products -------------------------------------------------------------------- */
+
+/* dw[N, K] += dy[.., N]ᵀ · x[.., K]; rows of dw may have gaps. */
+void dk_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x);
+/* dw[O, I, kh, kw] += the correlation of dy[B, Ho, Wo, O] with x[B, H, W, I]; stride 1. */
+void dk_conv2d_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x, DkPad pad);
+/* y[N] += the sum of the rows of x[.., N]: a bias's gradient. */
+void dk_sum_rows(DkDevice *dev, DkTensor y, DkTensor x);
+
+/* ---- backward of state-space layers ---------------------------------------------------------- */
+
+/* Of dk_conv1d_dw, whose inputs are given once more; dx [B, L, E], dw [E, k], db [E]. */
+void dk_conv1d_dw_backward(DkDevice *dev, DkTensor dx, DkTensor dw, DkTensor db, DkTensor dy,
+                           DkTensor x, DkTensor w, DkTensor b, DkTensor order, DkAct act);
+/* Of dk_selective_scan. du, ddt, dz [B, L, E] and dbmat, dcmat [B, L, N] are written (dz empty
+ * where z is), da [E, N] (of the continuous A) and dd [E] are added to. States are computed anew
+ * tile by tile: memory grows with L·E, not with L·E·N. du may be dy. */
+void dk_selective_scan_backward(DkDevice *dev, DkTensor du, DkTensor ddt, DkTensor da,
+                                DkTensor dbmat, DkTensor dcmat, DkTensor dd, DkTensor dz,
+                                DkTensor dy, DkTensor u, DkTensor dt, const DkWeight *a,
+                                DkTensor bmat, DkTensor cmat, DkTensor d, DkTensor z,
+                                DkTensor order);
+/* y = -exp (x), Mamba's A from its logarithm; y may be x. */
+void dk_neg_exp(DkDevice *dev, DkTensor y, DkTensor x);
+/* dx += dy · y */
+void dk_neg_exp_backward(DkDevice *dev, DkTensor dx, DkTensor dy, DkTensor y);
+
+/* ---- backward of norms, elementwise ---------------------------------------------------------- */
+
+/* Of dk_norm_modulate. dx [B, L, D] is written, or added to where `accumulate` says so; dw [D] is
+ * added to; dscale, dshift [B, D] are written. dw, dscale and dshift are empty where their
+ * parameters are; dx may be dy. */
+void dk_norm_modulate_backward(DkDevice *dev, DkTensor dx, DkTensor dw, DkTensor dscale,
+                               DkTensor dshift, DkTensor dy, DkTensor x, DkTensor w, DkTensor scale,
+                               DkNorm norm, float eps, bool accumulate);
+/* Of out = x + gate[B, D] · y[B, L, D]: dy = gate · dout, dgate = Σ_l dout · y; dx is dout itself.
+ */
+void dk_gate_add_backward(DkDevice *dev, DkTensor dy, DkTensor dgate, DkTensor dout, DkTensor gate,
+                          DkTensor y);
+/* dx = dy · act' (x); dx may be dy */
+void dk_act_backward(DkDevice *dev, DkTensor dx, DkTensor dy, DkTensor x, DkAct act);
+
+/* ---- backward of images and rows ------------------------------------------------------------- */
+
+/* Of dk_conv2d_dw: dx [B, H, W, D] written, dw [D, 9] and db [D] added to. */
+void dk_conv2d_dw_backward(DkDevice *dev, DkTensor dx, DkTensor dw, DkTensor db, DkTensor dy,
+                           DkTensor x, DkTensor w);
+/* Of dk_gather: dx[b, rows[l]] += dy[b, l]; where dx has one item and dy several, they all add to
+ * it. */
+void dk_gather_backward(DkDevice *dev, DkTensor dx, DkTensor dy, DkTensor rows);
+/* Of dk_unpatchify: dx[B, h·w, p·p·C] from dy[B, C, h·p, w·p]. */
+void dk_unpatchify_backward(DkDevice *dev, DkTensor dx, DkTensor dy, int p);
+
+/* ---- loss and optimiser ---------------------------------------------------------------------- */
+
+/* loss[1] (f64) += factor · Σ (y - target)²;  dy = 2 · factor · (y - target). */
+void dk_squared_error(DkDevice *dev, DkTensor loss, DkTensor dy, DkTensor y, DkTensor target,
+                      double factor);
+/* sum[1] (f64) += Σ x² */
+void dk_sum_squares(DkDevice *dev, DkTensor sum, DkTensor x);
+
+/* AdamW (arXiv 1711.05101, algorithm 2; bias corrections as in arXiv 1412.6980), step counted
+ * from 1. */
+typedef struct {
+    double rate, beta1, beta2, eps, decay;
+    double
+        gradient_factor; /* clipping, or the share of a micro-batch: g is multiplied by it first */
+    int64_t step;
+} DkAdamW;
+/* w, m, v [n] from g [n], all updated in place. w -= rate · (m^ / (sqrt (v^) + eps) + decay · w).
+ */
+void dk_adamw(DkDevice *dev, DkTensor w, DkTensor m, DkTensor v, DkTensor g,
+              const DkAdamW *settings);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
