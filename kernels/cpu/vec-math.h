@@ -65,10 +65,25 @@ static inline Vec vec_softplus(Vec x, Vec e)
     return vec_at_least(x, 0) + (log1p + log1p);
 }
 
+/* 1 / (1 + e^-x) by e = e^-|x|. */
+static inline Vec vec_sigmoid_by(Vec x, Vec e)
+{
+    return vec_select(x < 0, e, vec_all(1)) / (e + 1);
+}
+
 /* x / (1 + e^-x) by e = e^-|x|: the exponential of whichever of x and -x is negative. */
 static inline Vec vec_silu_by(Vec x, Vec e)
 {
     return x * vec_select(x < 0, e, vec_all(1)) / (e + 1);
+}
+
+/* Its derivative s (1 + x (1 - s)), s the sigmoid; 1 - s without cancellation. */
+static inline Vec vec_silu_slope_by(Vec x, Vec e)
+{
+    const Vec large = 1 / (e + 1), small = e * large;
+    const VecInt negative = x < 0;
+    return vec_select(negative, small, large) *
+           vec_fma(x, vec_select(negative, large, small), vec_all(1));
 }
 
 static inline Vec vec_silu(Vec x)
@@ -101,6 +116,24 @@ static inline Vec vec_act(Vec x, DkAct act)
         break;
     }
     return x;
+}
+
+/* act' (x) */
+static inline Vec vec_act_slope(Vec x, DkAct act)
+{
+    switch (act) {
+    case DK_ACT_SILU:
+        return vec_silu_slope_by(x, vec_exp_negative(-vec_abs(x)));
+    case DK_ACT_RELU:
+        return (Vec)((x > 0) & (VecInt)vec_all(1));
+    case DK_ACT_TANH: { /* 1 - t² = 4 e / (1 + e)², e = e^-2|x|: no cancellation for large x */
+        const Vec e = vec_exp_negative(vec_abs(x) * -2), w = 1 / (e + 1);
+        return e * 4 * w * w;
+    }
+    case DK_ACT_NONE:
+        break;
+    }
+    return vec_all(1);
 }
 
 #endif

@@ -155,4 +155,31 @@ static inline double vec_double_sum(VecDouble x)
     return sum;
 }
 
+/* The sum of the lanes of each of eight vectors. */
+static inline void vec_sum_eight(const Vec v[8], float sums[8])
+{
+#if defined(__AVX2__) && defined(__FMA__)
+    __m256 x[8];
+    for (int i = 0; i < 8; i++) {
+#if defined(__AVX512F__)
+        x[i] = _mm256_add_ps(_mm512_castps512_ps256((__m512)v[i]),
+                             _mm512_extractf32x8_ps((__m512)v[i], 1));
+#else
+        x[i] = (__m256)v[i];
+#endif
+    }
+    for (int n = 4; n > 1; n /= 2) /* neighbours, within each half */
+        for (int i = 0; i < n; i++)
+            x[i] = _mm256_hadd_ps(x[2 * i], x[2 * i + 1]);
+    _mm256_storeu_ps(sums, _mm256_add_ps(_mm256_permute2f128_ps(x[0], x[1], 0x20),
+                                         _mm256_permute2f128_ps(x[0], x[1], 0x31)));
+#else
+    for (int i = 0; i < 8; i++) {
+        sums[i] = 0;
+        for (int lane = 0; lane < VEC_LANES; lane++)
+            sums[i] += v[i][lane];
+    }
+#endif
+}
+
 #endif
