@@ -4,14 +4,32 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "kernels/cpu/gemm.h"
 
-/* Column j of the panels from filter w[I, taps]; depth = (tap, input channel), channels innermost
- * as in the image. */
-static void pack_filter(float *panels, int64_t j, const float *w, int64_t in, int64_t taps)
+#include "kernels/cpu/parallel.h"
+
+/* From w[O, I, kh, kw], or w[I, O, kh, kw] with the taps turned where `turned`. */
+typedef struct {
+    float *panels;
+    const float *w;
+    int64_t n_outputs, n_inputs, taps;
+    bool turned;
+} Pack;
+
+/* Columns first..last-1 of the panels; depth = (tap, input channel), channels innermost as in the
+ * image. */
+static void pack_part(const void *op, int64_t first, int64_t last, int thread)
 {
-    float *to = panels + j / GEMM_COLUMNS * GEMM_COLUMNS * in * taps + j % GEMM_COLUMNS;
-    for (int64_t tap = 0; tap < taps; tap++)
-        for (int64_t i = 0; i < in; i++, to += GEMM_COLUMNS)
-            *to = w ? w[i * taps + tap] : 0;
+    const Pack *p = op;
+    const int64_t output = p->taps * (p->turned ? 1 : p->n_inputs);
+    const int64_t input = p->taps * (p->turned ? p->n_outputs : 1);
+    for (int64_t j = first; j < last; j++) {
+        float *to = p->panels + j / GEMM_COLUMNS * GEMM_COLUMNS * p->n_inputs * p->taps;
+        to += j % GEMM_COLUMNS;
+        for (int64_t t = 0; t < p->taps; t++)
+            for (int64_t i = 0; i < p->n_inputs; i++, to += GEMM_COLUMNS)
+                *to = j < p->n_outputs
+                          ? p->w[j * output + i * input + (p->turned ? p->taps - 1 - t : t)]
+                          : 0;
+    }
 }
 
 DkWeight *DK_SIMD(weight_conv2d)(DkDevice *dev, const float *w, int64_t out, int64_t in, int kh,
@@ -20,9 +38,18 @@ DkWeight *DK_SIMD(weight_conv2d)(DkDevice *dev, const float *w, int64_t out, int
     const int64_t columns = gemm_panels(out) * GEMM_COLUMNS, taps = (int64_t)kh * kw;
     const size_t floats = (size_t)columns * (size_t)in * (size_t)taps;
     DkWeight *packed = dk_weight_alloc(dev, DK_WEIGHT_CONV2D, out, in, kh, kw, floats);
-    for (int64_t j = 0; packed && j < columns; j++)
-        pack_filter(packed->data, j, j < out ? w + j * in * taps : NULL, in, taps);
+    if (packed)
+        pack_part(&(Pack){packed->data, w, out, in, taps, false}, 0, columns, 0);
     return packed;
+}
+
+void DK_SIMD(conv2d_set)(DkDevice *dev, DkWeight *weight, DkTensor w, bool transposed)
+{
+    const Pack p = {
+        weight->data, dk_data(w), weight->n, weight->k, (int64_t)weight->kh * weight->kw,
+        transposed};
+    dk_cpu_parallel(dev, gemm_panels(p.n_outputs) * GEMM_COLUMNS, (double)(p.n_inputs * p.taps),
+                    pack_part, &p);
 }
 
 typedef struct {

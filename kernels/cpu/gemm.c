@@ -71,15 +71,23 @@ static inline void store_tile(Tile t, float *y, int64_t y_stride, int64_t rows, 
     }
 }
 
+/* Element k of row r of tile t of a is at data[t * tile + r * across + k * along]. */
+typedef struct {
+    const float *data;
+    int64_t tile, across, along;
+} Left;
+
 /* t += a · b */
-static inline void multiply_tile(Tile t, const float *a, const float *b, int64_t depth)
+static inline __attribute__((always_inline)) void multiply_tile(Tile t, Left a, int64_t tile,
+                                                                const float *b, int64_t depth)
 {
     Tile sum = {{{0}}};
+    const float *rows = a.data + tile * a.tile;
     for (int64_t k = 0; k < depth; k++, b += GEMM_COLUMNS) {
         const Vec left = vec_load(b), right = vec_load(b + VEC_LANES);
 #pragma GCC unroll 14
         for (int r = 0; r < GEMM_ROWS; r++) {
-            const Vec x = vec_all(a[r * GEMM_DEPTH + k]);
+            const Vec x = vec_all(rows[r * a.across + k * a.along]);
             sum[r][0] = vec_fma(x, left, sum[r][0]);
             sum[r][1] = vec_fma(x, right, sum[r][1]);
         }
@@ -90,8 +98,11 @@ static inline void multiply_tile(Tile t, const float *a, const float *b, int64_t
     }
 }
 
-void DK_SIMD(gemm_block)(float *y, int64_t y_stride, const float *a, int64_t rows, const float *b,
-                         int64_t panel, int64_t depth, int64_t columns, GemmEnds ends)
+/* The distances in a are constants where this is inlined. */
+static inline __attribute__((always_inline)) void run_block(float *y, int64_t y_stride, Left a,
+                                                            int64_t rows, const float *b,
+                                                            int64_t panel, int64_t depth,
+                                                            int64_t columns, GemmEnds ends)
 {
     for (int64_t c = 0; c < columns; c += GEMM_COLUMNS, b += panel) {
         const int64_t wide = columns - c < GEMM_COLUMNS ? columns - c : GEMM_COLUMNS;
@@ -99,13 +110,28 @@ void DK_SIMD(gemm_block)(float *y, int64_t y_stride, const float *a, int64_t row
             Tile t;
             float *corner = y + r * y_stride + c;
             load_tile(t, corner, y_stride, rows - r, wide, &ends);
-            multiply_tile(t, a + r * GEMM_DEPTH, b, depth);
+            multiply_tile(t, a, r / GEMM_ROWS, b, depth);
             if (ends.act != DK_ACT_NONE)
                 act_tile(t, rows - r, ends.act);
             store_tile(t, corner, y_stride, rows - r, wide);
         }
         ends.bias = ends.bias ? ends.bias + GEMM_COLUMNS : NULL;
     }
+}
+
+void DK_SIMD(gemm_block)(float *y, int64_t y_stride, const float *a, int64_t rows, const float *b,
+                         int64_t panel, int64_t depth, int64_t columns, GemmEnds ends)
+{
+    const Left left = {a, GEMM_ROWS * GEMM_DEPTH, GEMM_DEPTH, 1};
+    run_block(y, y_stride, left, rows, b, panel, depth, columns, ends);
+}
+
+void DK_SIMD(gemm_block_of_columns)(float *y, int64_t y_stride, const float *a, int64_t tile,
+                                    int64_t rows, const float *b, int64_t panel, int64_t depth,
+                                    int64_t columns)
+{
+    const Left left = {a, tile, 1, GEMM_ROWS};
+    run_block(y, y_stride, left, rows, b, panel, depth, columns, (GemmEnds){.first = false});
 }
 
 /* ---- the whole product ----------------------------------------------------------------------- */

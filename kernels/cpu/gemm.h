@@ -49,6 +49,12 @@ typedef struct {
 void DK_SIMD(gemm_block)(float *y, int64_t y_stride, const float *a, int64_t rows, const float *b,
                          int64_t panel, int64_t depth, int64_t columns, GemmEnds ends);
 
+/* y[rows, columns] += aᵀ · b for one block, a packed in tiles of GEMM_ROWS of its columns,
+ * [depth][GEMM_ROWS] each, which begin `tile` floats apart. */
+void DK_SIMD(gemm_block_of_columns)(float *y, int64_t y_stride, const float *a, int64_t tile,
+                                    int64_t rows, const float *b, int64_t panel, int64_t depth,
+                                    int64_t columns);
+
 /* A whole product against a packed weight. Row i of a is made of runs of `run` floats; source gives
  * run r of row i, NULL for zeros. */
 typedef struct {

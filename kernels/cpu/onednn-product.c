@@ -271,17 +271,17 @@ static ConstLayout weight_layout(const OnednnProduct *p)
 }
 
 dnnl_status_t dk_onednn_pack(const OnednnProduct *p, const OnednnLibrary *lib, float *packed,
-                             const float *w, dnnl_memory_t *memory)
+                             OnednnGiven w, dnnl_memory_t *memory)
 {
     Layout given = {0};
     dnnl_memory_t from = NULL;
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t reorder = NULL;
     const ConstLayout wanted = weight_layout(p);
-    dnnl_status_t status = strided(&given, p->shape.k, p->shape.columns, 1, p->shape.k);
+    dnnl_status_t status = strided(&given, p->shape.k, p->shape.columns, w.input, w.column);
     *memory = NULL;
     if (!status)
-        status = dnnl_memory_create(&from, LAYOUT(given), lib->engine, (void *)w);
+        status = dnnl_memory_create(&from, LAYOUT(given), lib->engine, (void *)w.data);
     if (!status)
         status = dnnl_memory_create(memory, wanted, lib->engine, packed);
     if (!status)

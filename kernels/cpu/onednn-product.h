@@ -53,10 +53,16 @@ dnnl_status_t dk_onednn_products(OnednnLibrary *lib, OnednnShape shape, int64_t 
  * block is a copy. */
 int64_t dk_onednn_stride(int64_t stride, int64_t columns);
 
-/* w[columns][K] to the layout that all products of this k and columns share, p->weight_bytes at
- * `packed`. The memory object is the caller's, to be destroyed, also after an error. */
+/* A weight as given: input i of column j is at data[j * column + i * input]. */
+typedef struct {
+    const float *data;
+    int64_t column, input;
+} OnednnGiven;
+
+/* w to the layout that all products of this k and columns share, p->weight_bytes at `packed`. The
+ * memory object is the caller's, to be destroyed, also after an error. */
 dnnl_status_t dk_onednn_pack(const OnednnProduct *p, const OnednnLibrary *lib, float *packed,
-                             const float *w, dnnl_memory_t *memory);
+                             OnednnGiven w, dnnl_memory_t *memory);
 
 typedef struct {
     const float *x, *bias;

@@ -28,16 +28,17 @@ enum {
 
 /* dev->backend of a device with oneDNN. */
 typedef struct {
-    DkOps own; /* the table before ours */
+    DkOps own; /* the tables before ours */
+    DkTrainOps own_train;
     OnednnLibrary library;
 } Backend;
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-/* Whether equal rows give equal bits wherever they lie in the block; x is the weight's first row.
- */
+/* Whether equal rows give equal bits wherever they lie in the block; x is the weight's first
+ * column. */
 static bool rows_are_alike(DkDevice *dev, const OnednnLibrary *lib, const OnednnProduct *p,
-                           dnnl_memory_t packed, const float *row)
+                           dnnl_memory_t packed, OnednnGiven w)
 {
     const int64_t k = p->shape.k, columns = p->shape.columns;
     const size_t floats = (size_t)(ROWS * (k + columns));
@@ -45,8 +46,8 @@ static bool rows_are_alike(DkDevice *dev, const OnednnLibrary *lib, const Onednn
     if (!room)
         return false;
     float *x = (float *)(room + p->scratchpad_bytes), *y = x + ROWS * k;
-    for (int64_t r = 0; r < ROWS; r++)
-        memcpy(x + r * k, row, (size_t)k * sizeof *x);
+    for (int64_t i = 0; i < ROWS * k; i++)
+        x[i] = w.data[i % k * w.input];
     const OnednnOperands of = {.x = x, .w = packed, .y = y, .scratchpad = room};
     const int threads = omp_get_max_threads();
     omp_set_num_threads(1);
@@ -65,13 +66,13 @@ typedef struct {
 } Packed;
 
 static bool pack_all(DkDevice *dev, const OnednnLibrary *lib, const OnednnProduct *whole,
-                     const OnednnProduct *rest, DkWeight *packed, const float *w)
+                     const OnednnProduct *rest, DkWeight *packed, OnednnGiven w)
 {
     unsigned char *to = (unsigned char *)packed->data;
     for (int64_t j = 0; j < packed->n; j += COLUMNS) {
         const OnednnProduct *p = packed->n - j < COLUMNS ? rest : whole;
         const bool first_of_its_kind = j == 0 || p == rest;
-        const float *from = w + j * packed->k;
+        const OnednnGiven from = {w.data + j * w.column, w.column, w.input};
         dnnl_memory_t *memory = &((Packed *)packed->packed)->columns[j / COLUMNS];
         if (dk_onednn_pack(p, lib, (float *)to, from, memory) != dnnl_success)
             return false;
@@ -82,13 +83,19 @@ static bool pack_all(DkDevice *dev, const OnednnLibrary *lib, const OnednnProduc
     return true;
 }
 
+static void forget_columns(Packed *packed)
+{
+    for (int64_t i = 0; packed && i < packed->n; i++) {
+        dnnl_memory_destroy(packed->columns[i]);
+        packed->columns[i] = NULL;
+    }
+}
+
 static void weight_free(DkDevice *dev, DkWeight **w)
 {
     const Backend *backend = dev->backend;
-    Packed *packed = (*w)->packed;
-    for (int64_t i = 0; packed && i < packed->n; i++)
-        dnnl_memory_destroy(packed->columns[i]);
-    free(packed);
+    forget_columns((*w)->packed);
+    free((*w)->packed);
     backend->own.weight_free(dev, w);
 }
 
@@ -113,7 +120,7 @@ static DkWeight *pack(DkDevice *dev, OnednnLibrary *lib, const float *w, int64_t
     if (!packed)
         return NULL;
     packed->packed = packed_new((n + COLUMNS - 1) / COLUMNS);
-    if (packed->packed && pack_all(dev, lib, whole, rest, packed, w))
+    if (packed->packed && pack_all(dev, lib, whole, rest, packed, (OnednnGiven){w, k, 1}))
         return packed;
     weight_free(dev, &packed);
     return NULL;
@@ -124,6 +131,44 @@ static DkWeight *weight_linear(DkDevice *dev, const float *w, int64_t n, int64_t
     Backend *backend = dev->backend;
     DkWeight *packed = pack(dev, &backend->library, w, n, k);
     return packed ? packed : backend->own.weight_linear(dev, w, n, k);
+}
+
+static bool repack(DkDevice *dev, OnednnLibrary *lib, DkWeight *weight, OnednnGiven w)
+{
+    const OnednnProduct *whole, *rest;
+    const OnednnShape shape = {.k = weight->k, .x_stride = weight->k, .y_stride = INT64_MAX};
+    forget_columns(weight->packed);
+    return dk_onednn_products(lib, shape, weight->n, &whole, &rest) == dnnl_success &&
+           pack_all(dev, lib, whole, rest, weight, w);
+}
+
+/* Where oneDNN takes the weight no longer, it becomes one of our own. */
+static void replace_by_own(DkDevice *dev, DkWeight *weight, OnednnGiven w)
+{
+    const Backend *backend = dev->backend;
+    float *rows = dk_scratch(dev, (size_t)(weight->n * weight->k) * sizeof *rows);
+    for (int64_t i = 0; rows && i < weight->n * weight->k; i++)
+        rows[i] = w.data[i / weight->k * w.column + i % weight->k * w.input];
+    DkWeight *own = rows ? backend->own.weight_linear(dev, rows, weight->n, weight->k) : NULL;
+    if (!own) {
+        dk_fail(dev, DK_NO_MEMORY);
+        return;
+    }
+    const DkWeight old = *weight;
+    *weight = *own;
+    *own = old;
+    weight_free(dev, &own);
+}
+
+static void weight_set(DkDevice *dev, DkWeight *weight, DkTensor w, bool transposed)
+{
+    Backend *backend = dev->backend;
+    const OnednnGiven given = {dk_data(w), transposed ? 1 : w.row_stride,
+                               transposed ? w.row_stride : 1};
+    if (!weight->packed)
+        backend->own_train.weight_set(dev, weight, w, transposed);
+    else if (!repack(dev, &backend->library, weight, given))
+        replace_by_own(dev, weight, given);
 }
 
 /* ---- the whole product ----------------------------------------------------------------------- */
@@ -259,6 +304,7 @@ static void close_device(DkDevice *dev)
 {
     Backend *backend = dev->backend;
     dev->ops = backend->own;
+    dev->train = backend->own_train;
     dev->backend = NULL;
     dk_onednn_close(&backend->library);
     free(backend);
@@ -277,6 +323,7 @@ bool dk_cpu_onednn_init(DkDevice *dev)
     if (!backend)
         return false;
     backend->own = dev->ops;
+    backend->own_train = dev->train;
     if (!dk_onednn_open(&backend->library, dev->n_threads)) {
         dk_onednn_close(&backend->library);
         free(backend);
@@ -287,5 +334,6 @@ bool dk_cpu_onednn_init(DkDevice *dev)
     dev->ops.weight_free = weight_free;
     dev->ops.linear = linear;
     dev->ops.close = close_device;
+    dev->train.weight_set = weight_set;
     return true;
 }

@@ -318,20 +318,29 @@ void DK_SIMD(selective_scan)(DkDevice *dev, DkTensor y, DkTensor u, DkTensor dt,
     dk_cpu_parallel(dev, u.sizes[0] * scan.n_groups, ns, scan_part, &scan);
 }
 
-DkWeight *DK_SIMD(weight_scan)(DkDevice *dev, const float *a, int64_t e, int64_t n)
+static void pack(DkWeight *weight, const float *a, int64_t stride)
 {
     const double log2_e = 1.4426950408889634;
-    const int64_t n_groups = (e + VEC_LANES - 1) / VEC_LANES, n_padded = padded(n);
-    DkWeight *w = dk_weight_alloc(dev, DK_WEIGHT_SCAN, e, n, 1, 1,
-                                  (size_t)n_groups * (size_t)n_padded * VEC_LANES);
-    if (!w)
-        return NULL;
-    memset(w->data, 0, w->bytes);
-    for (int64_t i = 0; i < e; i++)
-        for (int64_t k = 0; k < n; k++) {
-            const double factor = a[i * n + k] * log2_e;
-            w->data[(i / VEC_LANES * n_padded + k) * VEC_LANES + i % VEC_LANES] =
+    memset(weight->data, 0, weight->bytes);
+    for (int64_t i = 0; i < weight->n; i++)
+        for (int64_t k = 0; k < weight->k; k++) {
+            const double factor = a[i * stride + k] * log2_e;
+            weight->data[(i / VEC_LANES * padded(weight->k) + k) * VEC_LANES + i % VEC_LANES] =
                 factor < -HUGE_FACTOR ? -HUGE_FACTOR : (float)factor;
         }
+}
+
+DkWeight *DK_SIMD(weight_scan)(DkDevice *dev, const float *a, int64_t e, int64_t n)
+{
+    const int64_t n_groups = (e + VEC_LANES - 1) / VEC_LANES;
+    DkWeight *w = dk_weight_alloc(dev, DK_WEIGHT_SCAN, e, n, 1, 1,
+                                  (size_t)n_groups * (size_t)padded(n) * VEC_LANES);
+    if (w)
+        pack(w, a, n);
     return w;
+}
+
+void DK_SIMD(scan_set)(DkDevice *dev, DkWeight *weight, DkTensor a)
+{
+    pack(weight, dk_data(a), a.row_stride);
 }

@@ -27,6 +27,8 @@ static void fill_ops(DkOps *ops)
 /* What training adds. */
 static void fill_train(DkTrainOps *ops)
 {
+    ops->weight_set = DK_SIMD(weight_set);
+    ops->linear_backward_weight = DK_SIMD(linear_backward_weight);
 }
 
 void DK_SIMD(fill)(DkDevice *dev)

@@ -30,6 +30,15 @@ __typeof__(dk_group_apply) DK_SIMD(group_apply);
 __typeof__(dk_conv2d_dw) DK_SIMD(conv2d_dw);
 __typeof__(dk_resize) DK_SIMD(resize);
 
+/* What training adds. */
+__typeof__(dk_weight_set) DK_SIMD(weight_set);
+__typeof__(dk_linear_backward_weight) DK_SIMD(linear_backward_weight);
+
+/* dk_weight_set for each kind of weight. */
+__typeof__(dk_weight_set) DK_SIMD(linear_set);
+__typeof__(dk_weight_set) DK_SIMD(conv2d_set);
+void DK_SIMD(scan_set)(DkDevice *dev, DkWeight *weight, DkTensor a);
+
 /* Puts all of them into the tables. */
 void DK_SIMD(fill)(DkDevice *dev);
 

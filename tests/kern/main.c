@@ -85,11 +85,11 @@ typedef struct {
     int n_only;
 } Options;
 
-void dk_portable16_fill(DkOps *ops);
+void dk_portable16_fill(DkDevice *dev);
 
 static bool replace_by_portable16(DkDevice *dev)
 {
-    dk_portable16_fill(&dev->ops);
+    dk_portable16_fill(dev);
     return true;
 }
 

@@ -6,7 +6,7 @@
 
 static const DkTensor none;
 
-void dk_portable16_fill(DkOps *ops);
+void dk_portable16_fill(DkDevice *dev);
 
 /* What a table is made of. */
 typedef struct {
@@ -19,7 +19,7 @@ static DkDevice *open_device(Kind kind, int n_threads)
 {
     DkDevice *dev = check_memory(dk_device_open(kind.backend, n_threads, kind.isa));
     if (kind.portable16)
-        dk_portable16_fill(&dev->ops);
+        dk_portable16_fill(dev);
     return dev;
 }
 
