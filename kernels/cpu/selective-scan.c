@@ -18,6 +18,7 @@
  * exp (δ A) is 2^(δ A log2 e); the factor is multiplied into A when it is packed, as
  * [groups][states][lanes] with zeros up to a multiple of FEW states. */
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/selective-scan.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/vec-math.h"
 
@@ -25,21 +26,13 @@ enum {
     TILE = 16,                         /* tokens */
     BLOCK = 128 / VEC_LANES,           /* groups: 512 bytes of a row */
     LINE = 16 / VEC_LANES,             /* groups in a cache line */
-    FEW = 4,                           /* states at a time, where there are too few for MANY */
+    FEW = SCAN_FEW,                    /* states at a time, where there are too few for MANY */
     MANY = VEC_LANES == 16 ? 16 : FEW, /* 16 states take half of AVX-512's registers */
     AHEAD = MANY == FEW,               /* exponentials in a loop of their own */
 };
 
-/* Keeps δ A finite: no exponential differs for it. */
-#define HUGE_FACTOR 1e19f
-
 typedef struct {
-    const float *data;
-    int64_t stride;
-} Rows;
-
-typedef struct {
-    Rows u, dt, z, b, c;
+    ScanRows u, dt, z, b, c;
     float *y;
     int64_t y_stride;
     const float *d, *a;
@@ -66,21 +59,6 @@ typedef struct {
     int n_groups, n_full, n_left;  /* groups, those without a tail, the tail's channels */
 } Tile;
 
-static Rows rows_of(DkTensor t)
-{
-    return (Rows){dk_data(t), t.row_stride};
-}
-
-static const float *at(Rows rows, int64_t row, int64_t column)
-{
-    return rows.data + row * rows.stride + column;
-}
-
-static int64_t padded(int64_t n_states)
-{
-    return (n_states + FEW - 1) / FEW * FEW;
-}
-
 /* ---- rows of memory and the tile's groups
  * ---------------------------------------------------------- */
 
@@ -88,10 +66,10 @@ typedef enum { DELTA, INPUT, SUM } Slot;
 
 /* Along the rows, a cache line at once: what lies kilobytes apart shares few sets of the caches,
  * and does not stay. Lanes that are no channels become 0. */
-static void fetch(const Scan *scan, Tile *tile, Rows from, Slot slot)
+static void fetch(const Scan *scan, Tile *tile, ScanRows from, Slot slot)
 {
     for (int i = 0; i < tile->n; i++) {
-        const float *row = at(from, tile->row[i], tile->channel);
+        const float *row = scan_at(from, tile->row[i], tile->channel);
         for (int g = 0; g < tile->n_full; g++)
             tile->group[g].slot[slot][i] = vec_load(row + g * VEC_LANES);
         if (tile->n_left)
@@ -126,7 +104,7 @@ static void enter(const Scan *scan, Tile *tile, int g)
     for (int i = 0; i < tile->n; i++) {
         const Vec u = group->slot[INPUT][i];
         const Vec delta = vec_softplus(group->slot[DELTA][i], group->slot[SUM][i]);
-        group->slot[DELTA][i] = vec_at_most(delta, HUGE_FACTOR);
+        group->slot[DELTA][i] = vec_at_most(delta, SCAN_HUGE_FACTOR);
         group->slot[INPUT][i] = delta * u;
         group->slot[SUM][i] = d * u;
     }
@@ -136,11 +114,11 @@ static inline void prefetch(const Scan *scan, const Tile *tile, int g, int i)
 {
     const int64_t e = tile->channel + g * VEC_LANES;
     if (scan->z.data)
-        __builtin_prefetch(at(scan->z, tile->row[i], e));
+        __builtin_prefetch(scan_at(scan->z, tile->row[i], e));
     __builtin_prefetch(scan->y + tile->row[i] * scan->y_stride + e, 1);
     if (i < tile->n_next) {
-        __builtin_prefetch(at(scan->u, tile->next[i], e));
-        __builtin_prefetch(at(scan->dt, tile->next[i], e));
+        __builtin_prefetch(scan_at(scan->u, tile->next[i], e));
+        __builtin_prefetch(scan_at(scan->dt, tile->next[i], e));
     }
 }
 
@@ -214,7 +192,7 @@ static int find_rows(const Scan *scan, int64_t base, int64_t first, int64_t rows
 static void copy_states(const Scan *scan, Tile *tile)
 {
     for (int i = 0; i < tile->n; i++) {
-        const float *b = at(scan->b, tile->row[i], 0), *c = at(scan->c, tile->row[i], 0);
+        const float *b = scan_at(scan->b, tile->row[i], 0), *c = scan_at(scan->c, tile->row[i], 0);
         for (int64_t k = 0; k < scan->n_states; k += VEC_LANES) {
             const int64_t n = vec_lanes(k, scan->n_states), to = i * scan->n_padded + k;
             vec_store_first(tile->b + to, vec_load_first(b + k, n), n);
@@ -292,12 +270,12 @@ static void scan_part(const void *op, int64_t first, int64_t last, int thread)
 void DK_SIMD(selective_scan)(DkDevice *dev, DkTensor y, DkTensor u, DkTensor dt, const DkWeight *a,
                              DkTensor bmat, DkTensor cmat, DkTensor d, DkTensor z, DkTensor order)
 {
-    const int64_t n_padded = padded(a->k);
-    Scan scan = {.u = rows_of(u),
-                 .dt = rows_of(dt),
-                 .z = rows_of(z),
-                 .b = rows_of(bmat),
-                 .c = rows_of(cmat),
+    const int64_t n_padded = scan_padded(a->k);
+    Scan scan = {.u = scan_rows(u),
+                 .dt = scan_rows(dt),
+                 .z = scan_rows(z),
+                 .b = scan_rows(bmat),
+                 .c = scan_rows(cmat),
                  .y = dk_data(y),
                  .y_stride = y.row_stride,
                  .d = dk_data(d),
@@ -325,8 +303,8 @@ static void pack(DkWeight *weight, const float *a, int64_t stride)
     for (int64_t i = 0; i < weight->n; i++)
         for (int64_t k = 0; k < weight->k; k++) {
             const double factor = a[i * stride + k] * log2_e;
-            weight->data[(i / VEC_LANES * padded(weight->k) + k) * VEC_LANES + i % VEC_LANES] =
-                factor < -HUGE_FACTOR ? -HUGE_FACTOR : (float)factor;
+            weight->data[(i / VEC_LANES * scan_padded(weight->k) + k) * VEC_LANES + i % VEC_LANES] =
+                factor < -SCAN_HUGE_FACTOR ? -SCAN_HUGE_FACTOR : (float)factor;
         }
 }
 
@@ -334,7 +312,7 @@ DkWeight *DK_SIMD(weight_scan)(DkDevice *dev, const float *a, int64_t e, int64_t
 {
     const int64_t n_groups = (e + VEC_LANES - 1) / VEC_LANES;
     DkWeight *w = dk_weight_alloc(dev, DK_WEIGHT_SCAN, e, n, 1, 1,
-                                  (size_t)n_groups * (size_t)padded(n) * VEC_LANES);
+                                  (size_t)n_groups * (size_t)scan_padded(n) * VEC_LANES);
     if (w)
         pack(w, a, n);
     return w;

@@ -29,6 +29,10 @@ static void fill_train(DkTrainOps *ops)
 {
     ops->weight_set = DK_SIMD(weight_set);
     ops->linear_backward_weight = DK_SIMD(linear_backward_weight);
+    ops->selective_scan_backward = DK_SIMD(selective_scan_backward);
+    ops->neg_exp = DK_SIMD(neg_exp);
+    ops->neg_exp_backward = DK_SIMD(neg_exp_backward);
+    ops->conv1d_dw_backward = DK_SIMD(conv1d_dw_backward);
 }
 
 void DK_SIMD(fill)(DkDevice *dev)

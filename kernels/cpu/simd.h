@@ -33,6 +33,10 @@ __typeof__(dk_resize) DK_SIMD(resize);
 /* What training adds. */
 __typeof__(dk_weight_set) DK_SIMD(weight_set);
 __typeof__(dk_linear_backward_weight) DK_SIMD(linear_backward_weight);
+__typeof__(dk_selective_scan_backward) DK_SIMD(selective_scan_backward);
+__typeof__(dk_neg_exp) DK_SIMD(neg_exp);
+__typeof__(dk_neg_exp_backward) DK_SIMD(neg_exp_backward);
+__typeof__(dk_conv1d_dw_backward) DK_SIMD(conv1d_dw_backward);
 
 /* dk_weight_set for each kind of weight. */
 __typeof__(dk_weight_set) DK_SIMD(linear_set);

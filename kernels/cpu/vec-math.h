@@ -37,20 +37,37 @@ static inline Vec vec_exp2_negative(Vec t)
 #endif
 }
 
-/* e^x for x <= 0, minus infinity included. ln 2 is taken off in two parts, the first with so few
- * bits that its product with k is exact: no accuracy is lost for large |x|, with or without FMA. */
-static inline Vec vec_exp_negative(Vec x)
+/* e^x = what is returned times 2^k, k being the low bits of *shift. ln 2 is taken off in two parts,
+ * the first with so few bits that its product with k is exact: no accuracy is lost for large |x|,
+ * with or without FMA. */
+static inline Vec vec_exp_fraction(Vec x, Vec *shift)
 {
-    const Vec in = vec_at_least(x, -88);
-    const Vec k = vec_fma(in, vec_all(1.442695041f), vec_all(VEC_ROUNDER)), n = k - VEC_ROUNDER;
-    const Vec r = vec_fma(n, vec_all(2.12194440e-4f), vec_fma(n, vec_all(-0.693359375f), in));
+    const Vec k = vec_fma(x, vec_all(1.442695041f), vec_all(VEC_ROUNDER)), n = k - VEC_ROUNDER;
+    const Vec r = vec_fma(n, vec_all(2.12194440e-4f), vec_fma(n, vec_all(-0.693359375f), x));
     Vec p = vec_fma(r, vec_all(0.001381443348f), vec_all(0.008368796669f));
     p = vec_fma(p, r, vec_all(0.04166839644f));
     p = vec_fma(p, r, vec_all(0.1666651964f));
     p = vec_fma(p, r, vec_all(0.4999999404f));
-    p = vec_fma(p * r, r, r) + 1;
+    *shift = k;
+    return vec_fma(p * r, r, r) + 1;
+}
+
+/* e^x for x <= 0, minus infinity included. */
+static inline Vec vec_exp_negative(Vec x)
+{
+    Vec k;
+    const Vec p = vec_exp_fraction(vec_at_least(x, -88), &k);
     const VecInt bits = (VecInt)p + ((VecInt)k << 23);
     return (Vec)(~(x < -87.33f) & bits);
+}
+
+/* e^x for any x; the scale is applied in two steps, since 2^128 is no float. */
+static inline Vec vec_exp(Vec x)
+{
+    Vec shift;
+    const Vec p = vec_exp_fraction(vec_at_most(vec_at_least(x, -104), 89), &shift);
+    const VecInt k = (VecInt)shift - (VecInt)vec_all(VEC_ROUNDER), half = k >> 1;
+    return p * (Vec)((half + 127) << 23) * (Vec)((k - half + 127) << 23);
 }
 
 /* log (1 + e^x) = max (x, 0) + log1p (e), e = e^-|x|; log1p (e) = 2 artanh (e / (2 + e)), which
