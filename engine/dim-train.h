@@ -42,6 +42,7 @@ int         dim_dataset_add_class  (DimDataset *dataset, const char *name);
 #define DIM_PICTURE_MIN 32
 gboolean    dim_dataset_add_image  (DimDataset *dataset, int label, const guint8 *rgb, int width, int height, gsize row_stride,
                                     gboolean test, GError **error);
+int         dim_dataset_size       (const DimDataset *dataset); /* of its crops, pixels; 0: not prepared yet */
 int         dim_dataset_n_classes  (const DimDataset *dataset);
 const char *dim_dataset_class_name (const DimDataset *dataset, int label); /* borrowed */
 int         dim_dataset_n_images   (const DimDataset *dataset, int label, gboolean test); /* label -1: of all classes */
@@ -53,6 +54,21 @@ gboolean    dim_dataset_prepare    (DimDataset *dataset, const DimCropParams *pa
 /* Draw number `index` of the stream that `seed` names: rgb [3, size, size] in [-1, 1] (planes, as the encoders take it),
  * and its label. Any thread. At least one picture of the kind (test or not) must be there. */
 int         dim_dataset_crop       (const DimDataset *dataset, gint64 seed, gint64 index, gboolean test, float *rgb);
+
+/* ---- the linear autoencoder ---------------------------------------------------------------------------- */
+
+typedef struct {
+    int    block;    /* f, picture pixels a latent pixel, one way; 1..16, divides the crops' size */
+    int    channels; /* of the latent, 1..3 f^2 */
+    int    crops;    /* to fit it to */
+    gint64 seed;
+} DimCodecParams;
+
+void     dim_codec_params_init (DimCodecParams *params); /* block 8, 16 channels, 400 crops */
+/* Fits the autoencoder family `linear` to crops of a prepared dataset and writes its file, atomically; the same bytes on every
+ * machine and with any number of threads. *psnr (may be NULL): mean over 64 test crops, dB; NAN where there is no test picture. */
+gboolean dim_codec_fit         (const DimDataset *dataset, const DimCodecParams *params, const char *file, double *psnr,
+                                DimTask *task, GError **error);
 
 /* ---- training ------------------------------------------------------------------------------------------ */
 

@@ -7,6 +7,8 @@
  * block scanned in. */
 #include "net-dim.h"
 
+#include <math.h>
+
 DimMambaGrid dim_mamba_grid(const DimMambaConfig *c, int height, int width)
 {
     const gint64 pads = c->pads == DIM_PADS_NONE ? 0 : c->n_pads;
@@ -83,4 +85,17 @@ void dim_mamba_crop(const DimMambaGrid *grid, gint32 *rows)
     for (gint64 row = 0; row < grid->height; row++)
         for (gint64 column = 0; column < grid->width; column++)
             *rows++ = (gint32)(grid->lead + row * grid->padded_width + column);
+}
+
+void dim_mamba_sinusoid(float *out, int size, double t)
+{
+    const int half = size / 2;
+
+    for (int i = 0; i < half; i++) {
+        const double angle = t * exp(-log(10000) * i / half);
+        out[i] = (float)cos(angle);
+        out[half + i] = (float)sin(angle);
+    }
+    if (size % 2)
+        out[size - 1] = 0;
 }

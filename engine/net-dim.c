@@ -247,24 +247,10 @@ static DimNetPlan *dim_plan(DimArena *arena, const void *config, DimNet *net, in
 
 static const DkTensor nothing;
 
-/* [cos (t f), sin (t f)], f falling from 1 to 1/10000; an odd size ends in 0. */
-static void sinusoid(float *out, int size, double t)
-{
-    const int half = size / 2;
-
-    for (int i = 0; i < half; i++) {
-        const double angle = t * exp(-log(10000) * i / half);
-        out[i] = (float)cos(angle);
-        out[half + i] = (float)sin(angle);
-    }
-    if (size % 2)
-        out[size - 1] = 0;
-}
-
 static void write_sinusoids(Plan *plan, DkDevice *dk, DkTensor y, int size, const double *t)
 {
     for (int b = 0; b < plan->batch; b++)
-        sinusoid(plan->sinusoids + (gsize)b * size, size, t[b]);
+        dim_mamba_sinusoid(plan->sinusoids + (gsize)b * size, size, t[b]);
     dk_write(dk, y, plan->sinusoids);
 }
 

@@ -79,6 +79,9 @@ void dim_mamba_sources(const DimMambaConfig *config, const DimMambaGrid *grid,
 /* rows[H·W]: the row of the sequence that holds patch n. */
 void dim_mamba_crop(const DimMambaGrid *grid, gint32 *rows);
 
+/* out[size] = [cos (t f), sin (t f)], f falling from 1 to 1/10000; an odd size ends in 0. */
+void dim_mamba_sinusoid(float *out, int size, double t);
+
 /* ---- weights --------------------------------------------------------------------------------- */
 
 typedef struct {

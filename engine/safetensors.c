@@ -258,7 +258,7 @@ gboolean dim_safetensors_read(DimWeights *weights, GError **error)
 }
 
 /* The header, padded so that data begin at a multiple of 8. NULL: no memory. */
-static char *make_header(int n, const char *const *names, const DimArray *arrays)
+static char *make_header(int n, const char *const *names, const DimArray *arrays, DimType type)
 {
     json_t *root = json_object();
     gint64 at = 0;
@@ -267,10 +267,11 @@ static char *make_header(int n, const char *const *names, const DimArray *arrays
         json_t *shape = json_array();
         for (int j = 0; j < arrays[i].rank; j++)
             json_array_append_new(shape, json_integer(arrays[i].sizes[j]));
-        const gint64 end = at + dim_array_count(&arrays[i]) * (gint64)sizeof(float);
+        const gint64 end = at + dim_array_count(&arrays[i]) * dim_type_bits(type) / 8;
         json_object_set_new(root, names[i],
-                            json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape,
-                                      "data_offsets", (json_int_t)at, (json_int_t)end));
+                            json_pack("{s:s, s:o, s:[I, I]}", "dtype", dim_type_names[type],
+                                      "shape", shape, "data_offsets", (json_int_t)at,
+                                      (json_int_t)end));
         at = end;
     }
     char *text = json_object_size(root) == (gsize)n ? json_dumps(root, JSON_COMPACT) : NULL;
@@ -283,7 +284,26 @@ static char *make_header(int n, const char *const *names, const DimArray *arrays
     return padded;
 }
 
-static void write_values(FILE *stream, const float *values, gint64 count)
+/* To the nearest, halves to even; a NaN stays one. */
+static guint16 to_bf16(float value)
+{
+    guint32 bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits & 0x7fffffff) > 0x7f800000)
+        return (guint16)(bits >> 16 | 0x40);
+    return (guint16)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static void write_bf16(FILE *stream, const float *values, gint64 count)
+{
+    for (gint64 i = 0; i < count; i++) {
+        const guint16 bits = GUINT16_TO_LE(to_bf16(values[i]));
+        fwrite(&bits, sizeof bits, 1, stream);
+    }
+}
+
+static void write_f32(FILE *stream, const float *values, gint64 count)
 {
     if (G_BYTE_ORDER == G_LITTLE_ENDIAN)
         fwrite(values, sizeof *values, (gsize)count, stream);
@@ -296,10 +316,11 @@ static void write_values(FILE *stream, const float *values, gint64 count)
         }
 }
 
-gboolean dim_tensors_save(const char *file, int n, const char *const *names, const DimArray *arrays,
-                          GError **error)
+gboolean dim_tensors_save_as(const char *file, int n, const char *const *names,
+                             const DimArray *arrays, DimType type, GError **error)
 {
-    g_autofree char *header = make_header(n, names, arrays);
+    g_assert(type == DIM_TYPE_F32 || type == DIM_TYPE_BF16);
+    g_autofree char *header = make_header(n, names, arrays, type);
 
     if (!header)
         return dim_fail(error, DIM_ERROR_NO_MEMORY, file, "no memory for the header");
@@ -311,6 +332,13 @@ gboolean dim_tensors_save(const char *file, int n, const char *const *names, con
     fwrite(&length, sizeof length, 1, stream);
     fputs(header, stream);
     for (int i = 0; i < n; i++)
-        write_values(stream, arrays[i].data, dim_array_count(&arrays[i]));
+        (type == DIM_TYPE_BF16 ? write_bf16 : write_f32)(stream, arrays[i].data,
+                                                         dim_array_count(&arrays[i]));
     return dim_output_commit(&output, error);
+}
+
+gboolean dim_tensors_save(const char *file, int n, const char *const *names, const DimArray *arrays,
+                          GError **error)
+{
+    return dim_tensors_save_as(file, n, names, arrays, DIM_TYPE_F32, error);
 }

@@ -72,4 +72,8 @@ gboolean dim_weights_add(DimWeights *weights, const DimEntry *entry, const char 
 gboolean dim_safetensors_read(DimWeights *weights, GError **error);
 gboolean dim_torch_zip_read(DimWeights *weights, GError **error);
 
+/* dim_tensors_save in F32 or, rounded, in BF16. */
+gboolean dim_tensors_save_as(const char *file, int n, const char *const *names,
+                             const DimArray *arrays, DimType type, GError **error);
+
 #endif

@@ -206,6 +206,11 @@ gboolean dim_dataset_add_image(DimDataset *dataset, int label, const guint8 *rgb
     return TRUE;
 }
 
+int dim_dataset_size(const DimDataset *dataset)
+{
+    return dataset->prepared ? dataset->params.size : 0;
+}
+
 int dim_dataset_n_classes(const DimDataset *dataset)
 {
     return (int)dataset->classes->len;
