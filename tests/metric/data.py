@@ -29,6 +29,8 @@ class Textures:
         for column in ("file", "class", "group", "split"):
             if not self.rows or column not in self.rows[0]:
                 raise SystemExit(f"{name}: no column '{column}', expected file, class, group, split")
+        for row in self.rows:
+            row["class"] = class_name(row["class"])
         self.classes = sorted({row["class"] for row in self.rows})
 
     def files(self, name, split):
@@ -73,7 +75,7 @@ class Textures:
 
 
 def class_name(text):
-    """A model says "dry grass" where textures.csv says dry_grass."""
+    """Lists of names may say dry_grass where folders and models say "dry grass": one form for all."""
     return text.strip().lower().replace(" ", "_")
 
 

@@ -55,11 +55,14 @@ def check_frechet(rng):
 
 
 def check_projection(rng):
-    """Components have variance 1 and no correlation; nan and a constant feature do no harm."""
+    """Components are uncorrelated, falling, of the total variance; nan, a constant and an outlier do no harm."""
     features = rng.normal(size=(500, 8)) @ rng.normal(size=(8, 30)) + 0.1 * rng.normal(size=(500, 30))
-    features[:, 3], features[7, 5] = 2.5, np.nan
-    projected = kid.Projection.fit(features, 6)(features)
-    yield np.allclose(np.cov(projected.T), np.eye(6), atol=1e-9), "projection: variances 1, no correlation"
+    features[:, 3], features[7, 5], features[9, 6] = 2.5, np.nan, 1e30
+    covariance = np.cov(kid.Projection.fit(features, 6)(features).T)
+    variance = np.diag(covariance)
+    yield np.allclose(covariance, np.diag(variance), atol=1e-9), "projection: no correlation"
+    yield np.all(np.diff(variance) <= 0) and np.isclose(variance.sum(), kid.VARIANCE), "projection: variances"
+    yield variance[0] < 5 * variance[3], "projection: an outlier is no component"
 
 
 def check_reader(rng):

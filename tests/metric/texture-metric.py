@@ -44,17 +44,22 @@ import kid  # noqa: E402
 SEEDS = {"train": 1, "again": 2, "held-out": 3, "copies": 4, "blind": 5, "noise": 6}
 
 
+def progress(text):
+    if sys.stderr.isatty():
+        print(f"\r{text:40}\r", end="", file=sys.stderr, flush=True)
+
+
 def describe(pictures, reference=None):
     """{class: pictures} to {class: features}, projected if there is a reference. Loads torch, hence here."""
     import features
     texture = features.model()
     found = {}
     for name, crops in pictures.items():
-        print(f"\r{name:24}", end="", file=sys.stderr, flush=True)
+        progress(name)
         found[name] = features.features(crops, texture)
         if reference:
             found[name] = reference.projection(found[name])
-    print("\r" + " " * 24 + "\r", end="", file=sys.stderr)
+    progress("")
     return found
 
 
@@ -62,12 +67,12 @@ def search(textures, pictures, options):
     """{class: the largest correlation of each picture}, over the class's training pictures or over all."""
     found = {}
     for name, crops in pictures.items():
-        print(f"\rcopies of {name:24}", end="", file=sys.stderr, flush=True)
+        progress(f"copies of {name}")
         tiles = textures.training_tiles(textures.classes if options.search == "all" else [name])
         windows = [copies.windows_of(crop, options.windows) for crop in crops[:options.copy_draws]]
         best, _ = copies.largest(np.concatenate(windows), [copies.luminance(tile) for tile in tiles])
         found[name] = best.reshape(len(windows), -1).max(1)
-    print("\r" + " " * 34 + "\r", end="", file=sys.stderr)
+    progress("")
     return found
 
 
