@@ -5,6 +5,7 @@ SPDX-License-Identifier: LGPL-3.0-or-later
 import csv
 import hashlib
 import json
+import math
 import os
 import struct
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 MIX = (1, 1.5, 2)  # the sizes that a training picture takes, in native sizes
+BORDER = 16  # pixels; what a bicubic filter sees beyond the border of a picture being shrunk to three eighths
 
 
 class Textures:
@@ -43,9 +45,7 @@ class Textures:
         """A whole picture of size x size, bytes; kept, since it is asked for often."""
         if (file, size) not in self.kept:
             with Image.open(os.path.join(self.folder, file)) as image:
-                image = image.convert("RGB")
-                whole = image.width % size == 0 and image.height == image.width
-                self.kept[file, size] = np.asarray(image.resize((size, size), Image.BOX if whole else Image.BICUBIC))
+                self.kept[file, size] = resized(np.asarray(image.convert("RGB")), size)
         return self.kept[file, size]
 
     def crop(self, name, split, rng, jitter):
@@ -58,9 +58,8 @@ class Textures:
         tile = tile[::-1] if flips[1] < 1 / 4 else tile
         tile = tile.transpose(1, 0, 2) if flips[2] < 1 / 4 else tile
         gain, shift, channels = rng.uniform(0.88, 1.12), rng.normal(0, 0.06), rng.normal(0, 0.04, 3)
-        if jitter:  # its numbers are in the range [-1, 1]
-            value = (tile / 127.5 - 1) * gain + shift + channels
-            tile = np.clip(np.rint((value + 1) * 127.5), 0, 255).astype(np.uint8)
+        if jitter:
+            tile = np.rint(255 * np.clip(tile / 255 * gain + shift + channels, 0, 1)).astype(np.uint8)
         return np.ascontiguousarray(tile)
 
     def crops(self, name, split, count, seed, jitter=True):
@@ -72,6 +71,18 @@ class Textures:
     def training_tiles(self, classes):
         """Every training picture of these classes at every size that training took."""
         return [self.tile(file, size) for name in classes for file in self.files(name, "train") for size in self.sizes]
+
+
+def resized(picture, size):
+    """A square picture on the torus at another size, as training does it (engine/train/resample.h)."""
+    side = picture.shape[0]
+    if side % size == 0:
+        return np.asarray(Image.fromarray(picture).resize((size, size), Image.BOX))
+    unit = side // math.gcd(side, size)  # so many pixels become a whole number of pixels
+    border = -(-BORDER // unit) * unit
+    to = border * size // side
+    wrapped = Image.fromarray(np.pad(picture, ((border, border), (border, border), (0, 0)), "wrap"))
+    return np.asarray(wrapped.resize((size + 2 * to, size + 2 * to), Image.BICUBIC))[to:-to, to:-to]
 
 
 def class_name(text):
