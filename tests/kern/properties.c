@@ -208,15 +208,43 @@ static void run_threaded(Check *c, float *y)
     check_release(c);
 }
 
-static void threads(Check *c, Kind kind)
+/* Three pictures, so that neither pictures nor blocks of channels fall evenly to threads. */
+static void run_states_backward(Check *c, float *y)
 {
-    enum { COUNT = 366 * 500 + 40 * 40 * 40 + 2 * 366 * 128 };
+    enum { B = 3, L = 100, E = 300, N = 9, TAPS = 4 };
+    float *numbers = check_numbers(c, E * N);
+    for (int i = 0; i < E * N; i++)
+        numbers[i] = -1 - numbers[i] * numbers[i];
+    DkWeight *a = check_keep(c, dk_weight_scan(c->dev, numbers, E, N));
+    const DkTensor u = check_random(c, SIZES(B, L, E)), dt = check_random(c, SIZES(B, L, E));
+    const DkTensor z = check_random(c, SIZES(B, L, E)), dy = check_random(c, SIZES(B, L, E));
+    const DkTensor b = check_random(c, SIZES(B, L, N)), cm = check_random(c, SIZES(B, L, N));
+    const DkTensor d = check_random(c, SIZES(E)), w = check_random(c, SIZES(E, TAPS));
+    const DkTensor of[] = {check_random(c, SIZES(B, L, E)), check_random(c, SIZES(B, L, E)),
+                           check_random(c, SIZES(E, N)),    check_random(c, SIZES(B, L, N)),
+                           check_random(c, SIZES(B, L, N)), check_random(c, SIZES(E)),
+                           check_random(c, SIZES(B, L, E)), check_random(c, SIZES(B, L, E)),
+                           check_random(c, SIZES(E, TAPS)), check_random(c, SIZES(E))};
+    dk_selective_scan_backward(c->dev, of[0], of[1], of[2], of[3], of[4], of[5], of[6], dy, u, dt,
+                               a, b, cm, d, z, none);
+    dk_conv1d_dw_backward(c->dev, of[7], of[8], of[9], dy, u, w, d, none, DK_ACT_SILU);
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        dk_read(c->dev, y, of[i]);
+        y += dk_tensor_count(of[i]);
+    }
+    free(numbers);
+    check_release(c);
+}
+
+static void threads(Check *c, Kind kind, void (*work)(Check *c, float *y))
+{
+    enum { COUNT = 400000 }; /* room for what each of them leaves */
     float *results[4];
     const int n_threads[4] = {1, 2, 3, 8};
     for (int i = 0; i < 4; i++) {
         Check of = {.dev = open_device(kind, n_threads[i]), .text = c->text};
         results[i] = check_memory(calloc(COUNT, sizeof(float)));
-        run_threaded(&of, results[i]);
+        work(&of, results[i]);
         EXPECT(c, memcmp(results[0], results[i], COUNT * sizeof(float)) == 0);
         c->n_failures += of.n_failures;
         dk_device_close(&of.dev);
@@ -239,7 +267,8 @@ static int run(Kind kind)
     group_stats_strips(&c);
     linear_rows(&c);
     attention_batch(&c);
-    threads(&c, kind);
+    threads(&c, kind, run_threaded);
+    threads(&c, kind, run_states_backward);
     printf("%s: %d failures\n", c.text, c.n_failures);
     dk_device_close(&c.dev);
     return c.n_failures;
