@@ -22,6 +22,7 @@ enum { BLOCK_MAX = 16, TEST_CROPS = 64, SWEEPS_MAX = 60, ROWS = 8 };
 typedef struct {
     const DimDataset *dataset;
     const DimCodecParams *params;
+    int size;                                     /* of a crop */
     int n;                                        /* numbers in a block */
     int n_blocks;                                 /* blocks in a crop */
     double *mean, *covariance, *vectors, *values; /* [n], [n, n], [n, n]: rows, [n] */
