@@ -1,10 +1,11 @@
-/* Depth-wise 3x3 cross-correlation with zero padding 1.
+/* Depth-wise 3x3 cross-correlation with zero padding 1, and its backward.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * A strip of channels runs along an image row: its weights and the pixels that neighbours share
  * stay in the first cache, and memory is read in runs that the hardware prefetches. */
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/row-sums.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/vector.h"
 
@@ -48,17 +49,98 @@ static void conv_part(const void *op, int64_t first, int64_t last, int thread)
                 conv_pixel(conv, row, c, d, n_channels - d < STRIP ? n_channels - d : STRIP);
 }
 
-void DK_SIMD(conv2d_dw)(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor b)
+/* [D, 9] to [9, D]; turned by 180 degrees, the taps lead back from dy to dx. */
+static void transpose_taps(float *taps, const float *given, int64_t n_channels, bool turned)
 {
-    const int64_t n_channels = x.sizes[3];
-    float *taps = dk_scratch(dev, (size_t)(9 * n_channels) * sizeof *taps);
-    if (!taps)
-        return;
-    const float *given = dk_data(w);
     for (int64_t d = 0; d < n_channels; d++)
         for (int64_t t = 0; t < 9; t++)
-            taps[t * n_channels + d] = given[d * 9 + t];
-    const Conv conv = {.y = y, .x = x, .taps = taps, .b = dk_data(b)};
-    dk_cpu_parallel(dev, x.sizes[0] * x.sizes[1], 2 * (double)(x.sizes[2] * n_channels), conv_part,
+            taps[t * n_channels + d] = given[d * 9 + (turned ? 8 - t : t)];
+}
+
+static void conv(DkDevice *dev, DkTensor y, DkTensor x, const float *taps, const float *b)
+{
+    const Conv conv = {.y = y, .x = x, .taps = taps, .b = b};
+    dk_cpu_parallel(dev, x.sizes[0] * x.sizes[1], 2 * (double)(x.sizes[2] * x.sizes[3]), conv_part,
                     &conv);
+}
+
+void DK_SIMD(conv2d_dw)(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor b)
+{
+    float *taps = dk_scratch(dev, (size_t)(9 * x.sizes[3]) * sizeof *taps);
+    if (!taps)
+        return;
+    transpose_taps(taps, dk_data(w), x.sizes[3], false);
+    conv(dev, y, x, taps, dk_data(b));
+}
+
+/* ---- backward -------------------------------------------------------------------------------- */
+
+enum { SUMS = 10 /* of a channel: nine taps and the bias */ };
+
+typedef struct {
+    DkTensor dy, x;
+    DkTensor dw, db;
+    float *sums; /* [image rows][SUMS][D] */
+} Backward;
+
+/* The sums of n channels from d on over one row of a picture; zeros lie around the picture. */
+static void sum_row(const Backward *k, int64_t row, int64_t d, int64_t n)
+{
+    const int64_t height = k->x.sizes[1], width = k->x.sizes[2], r = row % height;
+    const int64_t u0 = r == 0, u1 = r == height - 1 ? 2 : 3;
+    Vec sums[SUMS] = {{0}};
+    for (int64_t c = 0; c < width; c++) {
+        const Vec dy = vec_load_first(dk_row(k->dy, row * width + c) + d, n);
+        const int64_t v0 = c == 0, v1 = c == width - 1 ? 2 : 3;
+        sums[9] += dy;
+        for (int64_t u = u0; u < u1; u++)
+            for (int64_t v = v0; v < v1; v++) {
+                const float *x = dk_row(k->x, (row + u - 1) * width + c + v - 1) + d;
+                sums[3 * u + v] = vec_fma(dy, vec_load_first(x, n), sums[3 * u + v]);
+            }
+    }
+    for (int64_t i = 0; i < SUMS; i++)
+        vec_store_first(k->sums + (row * SUMS + i) * k->x.sizes[3] + d, sums[i], n);
+}
+
+/* Units are the image rows of all pictures. */
+static void sum_part(const void *op, int64_t first, int64_t last, int thread)
+{
+    const Backward *k = op;
+    const int64_t n_channels = k->x.sizes[3];
+    for (int64_t row = first; row < last; row++)
+        for (int64_t d = 0; d < n_channels; d += VEC_LANES)
+            sum_row(k, row, d, vec_lanes(d, n_channels));
+}
+
+/* Units are strips of channels. */
+static void add_part(const void *op, int64_t first, int64_t last, int thread)
+{
+    const Backward *k = op;
+    const int64_t rows = k->x.sizes[0] * k->x.sizes[1], all = k->x.sizes[3];
+    double of[ROW_STRIP];
+    for (int64_t d = first * ROW_STRIP; d < last * ROW_STRIP; d += ROW_STRIP)
+        for (int64_t i = 0; i < SUMS; i++) {
+            const int64_t n = all - d < ROW_STRIP ? all - d : ROW_STRIP;
+            add_blocks(of, k->sums + i * all + d, rows, SUMS * all, n);
+            for (int64_t c = 0; c < n && i < 9; c++)
+                dk_row(k->dw, d + c)[i] += (float)of[c];
+            for (int64_t c = 0; c < n && i == 9 && k->db.buffer; c++)
+                dk_row(k->db, 0)[d + c] += (float)of[c];
+        }
+}
+
+void DK_SIMD(conv2d_dw_backward)(DkDevice *dev, DkTensor dx, DkTensor dw, DkTensor db, DkTensor dy,
+                                 DkTensor x, DkTensor w)
+{
+    const int64_t rows = x.sizes[0] * x.sizes[1], all = x.sizes[3];
+    float *taps = dk_scratch(dev, (size_t)((9 + SUMS * rows) * all) * sizeof *taps);
+    if (!taps)
+        return;
+    const Backward k = {dy, x, dw, db, taps + 9 * all};
+    transpose_taps(taps, dk_data(w), all, true);
+    conv(dev, dx, dy, taps, NULL);
+    dk_cpu_parallel(dev, rows, 2 * (double)(x.sizes[2] * all), sum_part, &k);
+    if (!dk_stopped(dev))
+        dk_cpu_parallel(dev, row_strips(all), (double)(rows * SUMS * ROW_STRIP), add_part, &k);
 }

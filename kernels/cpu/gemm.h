@@ -70,4 +70,17 @@ typedef struct {
 } GemmProduct;
 void DK_SIMD(gemm_product)(DkDevice *dev, GemmProduct *product);
 
+/* A matrix whose rows are made of runs of `run` floats; source gives run r of row i, NULL for
+ * zeros. */
+typedef struct {
+    int64_t columns, run;
+    const float *(*source)(const void *from, int64_t row, int64_t run);
+    const void *from;
+} GemmRows;
+
+/* y[a's columns, b's columns] += aᵀ · b, sums over the rows; `room` has so many bytes. */
+void DK_SIMD(gemm_over_rows)(DkDevice *dev, float *y, int64_t y_stride, GemmRows a, GemmRows b,
+                             int64_t rows, float *room);
+size_t DK_SIMD(gemm_over_rows_bytes)(GemmRows a, GemmRows b);
+
 #endif

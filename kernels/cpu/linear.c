@@ -33,7 +33,7 @@ static void pack_part(const void *op, int64_t first, int64_t last, int thread)
             pack_strip(p, p->panels + j * p->k, j);
         else
             DK_SIMD(gemm_pack)
-            (p->panels + j * p->k, p->w + j * p->stride, p->stride, p->n - j, p->k);
+        (p->panels + j * p->k, p->w + j * p->stride, p->stride, p->n - j, p->k);
     }
 }
 

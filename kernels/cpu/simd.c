@@ -29,6 +29,17 @@ static void fill_train(DkTrainOps *ops)
 {
     ops->weight_set = DK_SIMD(weight_set);
     ops->linear_backward_weight = DK_SIMD(linear_backward_weight);
+    ops->conv2d_backward_weight = DK_SIMD(conv2d_backward_weight);
+    ops->sum_rows = DK_SIMD(sum_rows);
+    ops->norm_modulate_backward = DK_SIMD(norm_modulate_backward);
+    ops->gate_add_backward = DK_SIMD(gate_add_backward);
+    ops->act_backward = DK_SIMD(act_backward);
+    ops->conv2d_dw_backward = DK_SIMD(conv2d_dw_backward);
+    ops->gather_backward = DK_SIMD(gather_backward);
+    ops->unpatchify_backward = DK_SIMD(unpatchify_backward);
+    ops->squared_error = DK_SIMD(squared_error);
+    ops->sum_squares = DK_SIMD(sum_squares);
+    ops->adamw = DK_SIMD(adamw);
     ops->selective_scan_backward = DK_SIMD(selective_scan_backward);
     ops->neg_exp = DK_SIMD(neg_exp);
     ops->neg_exp_backward = DK_SIMD(neg_exp_backward);

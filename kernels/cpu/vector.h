@@ -147,6 +147,19 @@ static inline Vec vec_abs(Vec x)
     return (Vec)((VecInt)x & 0x7fffffff);
 }
 
+static inline Vec vec_sqrt(Vec x)
+{
+#if defined(__AVX512F__)
+    return (Vec)_mm512_sqrt_ps((__m512)x);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return (Vec)_mm256_sqrt_ps((__m256)x);
+#else
+    for (int i = 0; i < VEC_LANES; i++)
+        x[i] = __builtin_sqrtf(x[i]);
+    return x;
+#endif
+}
+
 static inline double vec_double_sum(VecDouble x)
 {
     double sum = 0;
