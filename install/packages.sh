@@ -17,7 +17,8 @@ packages_build="gcc libc6-dev meson ninja-build pkgconf gettext
   libglib2.0-dev libdnnl-dev libjansson-dev libpng-dev zlib1g-dev libgdk-pixbuf-2.0-dev libgtk-3-dev gimp $gimp_dev"
 packages_test="python3 python3-numpy python3-gi gir1.2-atspi-2.0 gir1.2-gtk-3.0
   xvfb xauth openbox xdotool imagemagick dbus dbus-bin dbus-daemon at-spi2-core procps
-  fonts-dejavu-core adwaita-icon-theme librsvg2-common appstream desktop-file-utils g++ xz-utils util-linux"
+  fonts-dejavu-core adwaita-icon-theme librsvg2-common appstream desktop-file-utils g++ xz-utils util-linux
+  libopenmpi-dev openmpi-bin"
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"

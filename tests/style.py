@@ -13,6 +13,7 @@ MAY_INCLUDE = {  # folder -> own folders it may include from
     "plugin": {"plugin", "ui", "engine/dim.h"},
     "ui": {"ui", "engine/dim.h"},
     "engine/tool": {"engine/tool", "engine/dim.h", "engine/dim-train.h"},
+    "engine/train": {"engine", "kernels/dk.h", "kernels/dk-train.h"},
     "engine": {"engine", "kernels/dk.h"},
     "kernels": {"kernels"},
 }

@@ -18,8 +18,24 @@ static const struct {
     {"encode", "pictures to latents", tool_encode},
     {"info", "what a model folder, a weight file or a picture holds", tool_info},
     {"hash", "sha256 of a model's files", tool_hash},
+    {"train", "a model of one's own from pictures", tool_train},
+    {"codec", "an autoencoder fitted to pictures", tool_codec},
     {"bench", "where the time of one network evaluation goes", tool_bench},
 };
+
+/* "a, b or c"; g_free */
+static char *list_commands(void)
+{
+    GString *list = g_string_new(NULL);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
+        g_string_append_printf(list, "%s%s",
+                               i == 0                           ? ""
+                               : i + 1 < G_N_ELEMENTS(commands) ? ", "
+                                                                : " or ",
+                               commands[i].name);
+    return g_string_free(list, FALSE);
+}
 
 static void print_help(void)
 {
@@ -43,9 +59,9 @@ int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
     dim_process_prepare(argv);
+    g_autofree char *all = list_commands();
     if (argc < 2)
-        return tool_usage(
-            "expected a command: sample, forward, decode, encode, info, hash or bench");
+        return tool_usage("expected a command: %s", all);
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
         print_help();
         return check_stdout(TOOL_DONE);
@@ -57,7 +73,5 @@ int main(int argc, char **argv)
     for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
         if (!strcmp(argv[1], commands[i].name))
             return check_stdout(commands[i].run(argc - 1, argv + 1));
-    return tool_usage(
-        "unknown command \"%s\": expected sample, forward, decode, encode, info, hash or bench",
-        argv[1]);
+    return tool_usage("unknown command \"%s\": expected %s", argv[1], all);
 }

@@ -21,6 +21,8 @@ struct ToolProgress {
     DimTask *task; /* one of these, or none */
     DimSampler *sampler;
     gint64 since; /* microseconds, when it began to be watched */
+    double begun; /* how much of it was done then */
+    char note[40];
 };
 
 static double fraction(const ToolProgress *progress)
@@ -41,18 +43,24 @@ static void cancel(ToolProgress *progress)
 
 static void draw(const ToolProgress *progress)
 {
-    const double done = fraction(progress);
+    const double done = fraction(progress), gained = done - progress->begun;
     const double spent = (g_get_monotonic_time() - progress->since) * 1e-6;
+    const double share = gained / (1 - progress->begun);
     char bar[BAR_CELLS + 1], left[32] = "";
 
     memset(bar, ' ', BAR_CELLS);
     memset(bar, '=', (gsize)(done * BAR_CELLS));
     bar[BAR_CELLS] = '\0';
-    if (done > 0.005 && spent > 1) {
-        const int seconds = (int)MIN(spent * (1 - done) / done + 0.5, 359999);
-        g_snprintf(left, sizeof left, "%d:%02d left", seconds / 60, seconds % 60);
+    /* Five parts in a thousand, or a minute, are enough to foresee the rest from. */
+    if ((share > 0.005 || (share > 0 && spent > 60)) && spent > 1) {
+        const int seconds = (int)MIN(spent * (1 - done) / gained + 0.5, 3599999);
+        if (seconds < 6000)
+            g_snprintf(left, sizeof left, "%d:%02d left", seconds / 60, seconds % 60);
+        else
+            g_snprintf(left, sizeof left, "%d:%02d h left", seconds / 3600, seconds / 60 % 60);
     }
-    fprintf(stderr, "\r%-8s [%s] %3d %%  %s\033[K", progress->name, bar, (int)(done * 100), left);
+    fprintf(stderr, "\r%-8s [%s] %3d %%  %s%s%s\033[K", progress->name, bar, (int)(done * 100),
+            left, *left ? "  " : "", progress->note);
 }
 
 static gpointer watch(gpointer data)
@@ -123,6 +131,8 @@ static void watch_now(ToolProgress *progress, const char *name, DimTask *task, D
     progress->task = task;
     progress->sampler = sampler;
     progress->since = g_get_monotonic_time();
+    progress->begun = MIN(fraction(progress), 0.999999);
+    *progress->note = '\0';
     if (progress->cancelled)
         cancel(progress);
     g_mutex_unlock(&progress->lock);
@@ -131,6 +141,37 @@ static void watch_now(ToolProgress *progress, const char *name, DimTask *task, D
 void tool_progress_task(ToolProgress *progress, const char *name, DimTask *task)
 {
     watch_now(progress, name, task, NULL);
+}
+
+void tool_progress_hide(ToolProgress *progress)
+{
+    g_mutex_lock(&progress->lock);
+    if (progress->draws)
+        fprintf(stderr, "\r\033[K");
+    progress->draws = FALSE;
+    g_mutex_unlock(&progress->lock);
+}
+
+gboolean tool_progress_draws(ToolProgress *progress)
+{
+    return progress->draws;
+}
+
+void tool_progress_say(ToolProgress *progress, const char *line)
+{
+    g_mutex_lock(&progress->lock);
+    if (progress->draws)
+        fprintf(stderr, "\r\033[K");
+    printf("%s\n", line);
+    fflush(stdout);
+    g_mutex_unlock(&progress->lock);
+}
+
+void tool_progress_note(ToolProgress *progress, const char *note)
+{
+    g_mutex_lock(&progress->lock);
+    g_strlcpy(progress->note, note, sizeof progress->note);
+    g_mutex_unlock(&progress->lock);
 }
 
 void tool_progress_sampler(ToolProgress *progress, const char *name, DimSampler *sampler)

@@ -17,6 +17,13 @@ void tool_progress_end(ToolProgress **progress);
 /* What is being done, with a static name for people; NULL: nothing that can be watched. Replaces
  * what was watched before, which may go afterwards. The bar is drawn when stderr is a terminal. */
 void tool_progress_task(ToolProgress *progress, const char *name, DimTask *task);
+/* From now on no bar is drawn. */
+void tool_progress_hide(ToolProgress *progress);
+gboolean tool_progress_draws(ToolProgress *progress);
+/* One line on standard output, apart from the bar. */
+void tool_progress_say(ToolProgress *progress, const char *line);
+/* A few words behind the bar, until something else is watched; copied. */
+void tool_progress_note(ToolProgress *progress, const char *note);
 void tool_progress_sampler(ToolProgress *progress, const char *name, DimSampler *sampler);
 
 #endif

@@ -17,6 +17,8 @@ int tool_sample(int argc, char **argv);
 int tool_bench(int argc, char **argv);
 int tool_info(int argc, char **argv);
 int tool_hash(int argc, char **argv);
+int tool_train(int argc, char **argv);
+int tool_codec(int argc, char **argv);
 
 /* --threads, --device, --precision, --model: the options that all computing commands take. */
 typedef struct {
