@@ -83,24 +83,45 @@ typedef struct {
     float *sums; /* [image rows][SUMS][D] */
 } Backward;
 
-/* The sums of n channels from d on over one row of a picture; zeros lie around the picture. */
-static void sum_row(const Backward *k, int64_t row, int64_t d, int64_t n)
+/* Σ dy[c] · x[c - 1], x[c], x[c + 1] over one row of a picture, n channels; zeros lie around it. */
+static inline void sum_taps(Vec sums[3], const float *dy, int64_t dy_stride, const float *x,
+                            int64_t x_stride, int64_t width, int64_t n)
 {
-    const int64_t height = k->x.sizes[1], width = k->x.sizes[2], r = row % height;
-    const int64_t u0 = r == 0, u1 = r == height - 1 ? 2 : 3;
-    Vec sums[SUMS] = {{0}};
-    for (int64_t c = 0; c < width; c++) {
-        const Vec dy = vec_load_first(dk_row(k->dy, row * width + c) + d, n);
-        const int64_t v0 = c == 0, v1 = c == width - 1 ? 2 : 3;
-        sums[9] += dy;
-        for (int64_t u = u0; u < u1; u++)
-            for (int64_t v = v0; v < v1; v++) {
-                const float *x = dk_row(k->x, (row + u - 1) * width + c + v - 1) + d;
-                sums[3 * u + v] = vec_fma(dy, vec_load_first(x, n), sums[3 * u + v]);
-            }
+    Vec left = {0}, centre = {0}, right = {0}, before = {0}, here = vec_load_first(x, n);
+    for (int64_t c = 0; c < width; c++, dy += dy_stride) {
+        const Vec by = vec_load_first(dy, n);
+        const Vec after = c + 1 < width ? vec_load_first(x += x_stride, n) : (Vec){0};
+        left = vec_fma(by, before, left);
+        centre = vec_fma(by, here, centre);
+        right = vec_fma(by, after, right);
+        before = here;
+        here = after;
     }
-    for (int64_t i = 0; i < SUMS; i++)
-        vec_store_first(k->sums + (row * SUMS + i) * k->x.sizes[3] + d, sums[i], n);
+    sums[0] = left;
+    sums[1] = centre;
+    sums[2] = right;
+}
+
+/* The sums of n channels from d on over one row of a picture. */
+static inline __attribute__((always_inline)) void sum_row(const Backward *k, int64_t row, int64_t d,
+                                                          int64_t n)
+{
+    const int64_t height = k->x.sizes[1], width = k->x.sizes[2], all = k->x.sizes[3];
+    const float *dy = dk_row(k->dy, row * width) + d;
+    float *out = k->sums + row * SUMS * all + d;
+    Vec bias = {0};
+    for (int64_t c = 0; c < width; c++)
+        bias += vec_load_first(dy + c * k->dy.row_stride, n);
+    vec_store_first(out + 9 * all, bias, n);
+    for (int64_t u = 0; u < 3; u++) {
+        Vec sums[3] = {{0}};
+        const int64_t r = row % height + u - 1;
+        if (r >= 0 && r < height)
+            sum_taps(sums, dy, k->dy.row_stride, dk_row(k->x, (row + u - 1) * width) + d,
+                     k->x.row_stride, width, n);
+        for (int64_t v = 0; v < 3; v++)
+            vec_store_first(out + (3 * u + v) * all, sums[v], n);
+    }
 }
 
 /* Units are the image rows of all pictures. */
@@ -110,7 +131,10 @@ static void sum_part(const void *op, int64_t first, int64_t last, int thread)
     const int64_t n_channels = k->x.sizes[3];
     for (int64_t row = first; row < last; row++)
         for (int64_t d = 0; d < n_channels; d += VEC_LANES)
-            sum_row(k, row, d, vec_lanes(d, n_channels));
+            if (n_channels - d >= VEC_LANES)
+                sum_row(k, row, d, VEC_LANES);
+            else
+                sum_row(k, row, d, n_channels - d);
 }
 
 /* Units are strips of channels. */
