@@ -13,7 +13,7 @@ enum {
     BLOCKS = 4,       /* of rows, packed together: some megabytes at the widths of a model */
     UNIT_TILES = 8,   /* of dy's columns in one unit of work */
     UNIT_PANELS = 4,  /* of x's columns */
-    STRIP_BYTES = 256 /* of a row, packed together */
+    STRIP_BYTES = 512 /* of a row, packed together */
 };
 
 /* Columns of a matrix, packed: parts of `wide` columns, of each [blocks][GEMM_DEPTH][wide]; missing
@@ -48,18 +48,20 @@ static inline __attribute__((always_inline)) void copy_columns(float *to, const 
         to[c] = c < n ? from[c] : 0;
 }
 
-/* Columns first..first+n-1 of a row, where they lie or put together in `room`. */
-static const float *columns_of(const GemmRows *m, int64_t row, int64_t first, int64_t n,
+/* n columns of a row from column `at` of its run `run` on, put together in `room` where they are
+ * not of one run. */
+static const float *columns_of(const GemmRows *m, int64_t row, int64_t run, int64_t at, int64_t n,
                                float *room)
 {
-    const int64_t run = first / m->run, at = first % m->run;
-    if (at + n <= m->run) {
-        const float *from = m->source(m->from, row, run);
+    const float *from = m->source(m->from, row, run);
+    if (at + n <= m->run)
         return from ? from + at : memset(room, 0, (size_t)n * sizeof *room);
-    }
     for (int64_t c = 0; c < n; c++) {
-        const float *from = m->source(m->from, row, (first + c) / m->run);
-        room[c] = from ? from[(first + c) % m->run] : 0;
+        room[c] = from ? from[at] : 0;
+        if (++at == m->run && c + 1 < n) {
+            from = m->source(m->from, row, ++run);
+            at = 0;
+        }
     }
     return room;
 }
@@ -71,17 +73,17 @@ static inline __attribute__((always_inline)) void pack_strip(const Packed *p, in
 {
     const int64_t part = strip * strip_parts(p), size = BLOCKS * GEMM_DEPTH * wide;
     const int64_t left = p->n_parts - part, n = left < strip_parts(p) ? left : strip_parts(p);
-    float room[STRIP_BYTES / sizeof(float)],
-        *to = p->parts + part * size + block * GEMM_DEPTH * wide;
+    const int64_t run = part * wide / p->from.run, at = part * wide % p->from.run;
+    const int64_t columns = p->from.columns - part * wide;
+    const int64_t given = columns < n * wide ? columns : n * wide, whole = given / wide;
+    float room[STRIP_BYTES / sizeof(float)], *to = p->parts + part * size;
+    to += block * GEMM_DEPTH * wide;
     for (int64_t r = 0; r < depth; r++, to += wide) {
-        int64_t columns = p->from.columns - part * wide;
-        const int64_t whole = columns < n * wide ? columns : n * wide;
-        const float *from = columns_of(&p->from, first + r, part * wide, whole, room);
-        for (int64_t i = 0; i < n; i++, from += wide, columns -= wide)
-            if (columns >= wide)
-                memcpy(to + i * size, from, (size_t)wide * sizeof *to);
-            else
-                copy_columns(to + i * size, from, wide, columns);
+        const float *from = columns_of(&p->from, first + r, run, at, given, room);
+        for (int64_t i = 0; i < whole; i++)
+            memcpy(to + i * size, from + i * wide, (size_t)wide * sizeof *to);
+        if (whole < n)
+            copy_columns(to + whole * size, from + whole * wide, wide, given - whole * wide);
     }
 }
 
