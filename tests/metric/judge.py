@@ -43,7 +43,8 @@ class Reference:
     def reader(self, classes=None):
         """A reader that knows these classes, all without; it has seen training crops only."""
         train = {c: self.sets["train"][c] for c in classes or self.classes}
-        return kid.Reader(np.concatenate(list(train.values())), np.concatenate([[c] * len(x) for c, x in train.items()]))
+        labels = np.concatenate([[c] * len(x) for c, x in train.items()])
+        return kid.Reader(np.concatenate(list(train.values())), labels)
 
     def unknown(self, classes):
         return [c for c in classes if c not in self.classes]
@@ -58,11 +59,12 @@ def judge(reference, found, copies=None):
         right = float(np.mean(reader(x) == name))
         real = float(np.mean(reader(reference.sets["again"][name]) == name))
         row = {"pictures": len(x), "kid": 100 * value, "kid_deviation": 100 * deviation, "right": right,
-               "right_real": real, "share": right / real if real else float("nan"), "frechet": kid.frechet(x, train)}
+               "right_real": real, "share": right / real if real else 0.0, "frechet": kid.frechet(x, train)}
         if copies:
             row["copy"], row["copy_median"] = float(np.max(copies[name])), float(np.median(copies[name]))
-        row["fails"] = [word for word, bad in (("kid", row["kid"] > GATE_KID), ("names", not row["share"] >= GATE_NAMES),
-                                               ("copy", row.get("copy", 0) > GATE_COPY)) if bad]
+        passes = {"kid": row["kid"] <= GATE_KID, "names": row["share"] >= GATE_NAMES,
+                  "copy": row.get("copy", 0) <= GATE_COPY}
+        row["fails"] = [word for word, well in passes.items() if not well]
         figures[name] = row
     return figures
 

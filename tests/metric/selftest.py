@@ -37,7 +37,8 @@ def check_kid(rng):
         values = np.array([value for value, _ in made])
         error = values.std() / np.sqrt(len(values))
         off = (values.mean() - gaussian_kid(d, shift)) / error
-        yield abs(off) < 4, f"kid: shift {size}, mean {values.mean():.4f}, exact {gaussian_kid(d, shift):.4f}, {off:+.1f} sigma"
+        yield abs(off) < 4, (f"kid: shift {size}, mean {values.mean():.4f}, exact {gaussian_kid(d, shift):.4f}, "
+                             f"{off:+.1f} sigma")
         if not size:
             yield 0.3 < np.mean(values < 0) < 0.8, "kid: of two equal distributions it is often negative"
     y = rng.normal(size=(400, d))
@@ -124,7 +125,8 @@ def check_judge(rng):
 
 def main():
     wrong = 0
-    for check in (check_kid, check_frechet, check_projection, check_reader, check_copies, check_correlation, check_judge):
+    for check in (check_kid, check_frechet, check_projection, check_reader, check_copies, check_correlation,
+                  check_judge):
         for right, line in check(np.random.default_rng(1)):
             print("ok   " if right else "WRONG", line)
             wrong += not right

@@ -3,11 +3,12 @@
 
     python3 -m venv V && V/bin/pip install -r tests/metric/requirements.txt
     install/textures OUT
-    V/bin/python tests/metric/texture-metric.py reference OUT -o REF.npz       real crops, once a data set
-    V/bin/python tests/metric/texture-metric.py held-out OUT REF.npz           what the figures are of real crops, and of spoilt ones
-    V/bin/python tests/metric/texture-metric.py score REF.npz DRAWS            a model's draws, DRAWS/CLASS/NAME.png
-    V/bin/python tests/metric/texture-metric.py blind OUT DRAWS REF.npz        the blind test, and sheets for people
-    V/bin/python tests/metric/texture-metric.py blind --answers NAMES.csv --sheets STEM OUT DRAWS REF.npz
+    M="V/bin/python tests/metric/texture-metric.py"
+    $M reference OUT -o REF.npz                     real crops, once a data set
+    $M held-out OUT REF.npz                         the figures of real crops, and of spoilt ones
+    $M score REF.npz DRAWS                          of a model's draws, DRAWS/CLASS/NAME.png
+    $M blind OUT DRAWS REF.npz --sheets STEM        the blind test: by machine, and sheets for people,
+    $M blind OUT DRAWS REF.npz --sheets STEM --answers NAMES.csv        whose names (number,class) it counts
 
 Draws for it, 50 or more a class (fewer make KID swing):
 
@@ -19,7 +20,8 @@ Figures, for each class:
     right       share that a linear-discriminant reader of all classes, taught by training crops, names right;
                 real: the same of other training crops; ratio: right / real
     Frechet     on the first 16 components; biased by the number of pictures, so compare only equal numbers
-    copy        largest correlation of a 64 px window with any training picture at any size and in any symmetry (copies.py)
+    copy        largest correlation of a 64 px window with any training picture at any size and in any symmetry
+                (copies.py), of all draws searched; median: the same for the middle one
 
 A reference is made for pictures of one size (--size 128, 256 or 512): as training does it, crops of pictures at 1,
 1.5 and 2 times that size, rolled, flipped, with jitter of colours. A scored picture that is larger is cut into
@@ -89,9 +91,9 @@ def read_draws(options, reference):
     unknown = reference.unknown(pictures)
     if unknown:
         raise SystemExit(f"{options.pictures}: {options.reference} has no class '{unknown[0]}'")
-    few = [name for name, crops in pictures.items() if len(crops) < 2]
+    few = [name for name, crops in pictures.items() if len(crops) < 3]
     if few:
-        raise SystemExit(f"{options.pictures}/{few[0]}: one picture, expected two at least")
+        raise SystemExit(f"{options.pictures}: {len(pictures[few[0]])} of '{few[0]}', expected 3 pictures at least")
     return pictures
 
 
@@ -165,7 +167,8 @@ def run_blind(options):
         return write_json(options, blind.print_shares("people", *blind.read_answers(options.sheets, options.answers)))
     drawn = read_draws(options, reference)
     count = max(len(crops) for crops in drawn.values())
-    real = {c: textures.crops(c, "test", count, [reference.about["seed"], SEEDS["blind"]], options.jitter) for c in drawn}
+    seed = [reference.about["seed"], SEEDS["blind"]]
+    real = {c: textures.crops(c, "test", count, seed, options.jitter) for c in drawn}
     reader = reference.reader(list(drawn))
     names, rows = [], []
     for kind, tree in (("real", real), ("drawn", drawn)):
@@ -174,8 +177,7 @@ def run_blind(options):
             rows += [{"class": name, "kind": kind}] * len(x)
     result = blind.print_shares("the reader", names, rows)
     if options.sheets:
-        rng = np.random.default_rng([reference.about["seed"], SEEDS["blind"]])
-        blind.write_sheets(blind.shuffled(real, drawn, options.each, rng), options.sheets)
+        blind.write_sheets(blind.shuffled(real, drawn, options.each, np.random.default_rng(seed)), options.sheets)
     write_json(options, result)
 
 
@@ -200,7 +202,8 @@ def main():
     reference = commands.add_parser("reference", help="real crops of a data set, for the others to compare with")
     reference.add_argument("data")
     reference.add_argument("-o", "--output", required=True, metavar="REF.npz")
-    reference.add_argument("--size", type=int, choices=(128, 256, 512), default=128, help="of the pictures (128)")
+    reference.add_argument("--size", type=int, choices=(128, 256, 512), default=128,
+                           help="side of the pictures in pixels (128)")
     reference.add_argument("--count", type=int, default=100, help="crops of a class and set (100)")
     reference.add_argument("--seed", type=int, default=0)
     reference.add_argument("--no-jitter", dest="jitter", action="store_false", help="colours as they are")
@@ -211,13 +214,14 @@ def main():
     held_out = commands.add_parser("held-out", help="figures of real crops, and of spoilt ones")
     held_out.add_argument("data")
     held_out.add_argument("reference")
-    held_out.add_argument("--codec", metavar="FILE", help="a model's linear autoencoder: adds training crops through it")
+    held_out.add_argument("--codec", metavar="FILE",
+                          help="weights of a linear autoencoder: adds a row of training crops through it")
     held_out.add_argument("-v", "--verbose", action="store_true", help="every row class by class, too")
     test = commands.add_parser("blind", help="drawn and real crops in one shuffle, named alone")
     test.add_argument("data")
     test.add_argument("pictures")
     test.add_argument("reference")
-    test.add_argument("--sheets", metavar="STEM", help="write STEM-1.png, ... to be named by people, and STEM-key.csv")
+    test.add_argument("--sheets", metavar="STEM", help="write STEM-1.png, ... to be named, and STEM-key.csv")
     test.add_argument("--each", type=int, default=3, help="of a class and kind on the sheets (3)")
     test.add_argument("--answers", metavar="CSV", help="columns number,class: what people saw on the sheets STEM")
     test.add_argument("--jitter", action="store_true", help="real crops with the jitter of colours of training")
@@ -228,7 +232,11 @@ def main():
     options = parser.parse_args()
     if options.command == "blind" and options.answers and not options.sheets:
         parser.error("--answers needs --sheets STEM")
-    {"reference": run_reference, "score": run_score, "held-out": run_held_out, "blind": run_blind}[options.command](options)
+    run = {"reference": run_reference, "score": run_score, "held-out": run_held_out, "blind": run_blind}
+    try:
+        run[options.command](options)
+    except OSError as error:
+        raise SystemExit(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
 
 
 if __name__ == "__main__":
