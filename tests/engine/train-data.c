@@ -240,7 +240,7 @@ static void write_huge(const Place *place, const char *name)
 {
     static const guint8 png[] = {0x89, 'P',  'N', 'G', 13,  10,  26,  10,   0,    0,    0,
                                  13,   'I',  'H', 'D', 'R', 0,   0,   0xFF, 0xFF, 0,    0,
-                                 0xFF, 0xFF, 8,   2,   0,   0,   0,   0x8B, 0xB2, 0xD0, 0xC3,
+                                 0xFF, 0xFF, 8,   2,   0,   0,   0,   0x39, 0x67, 0x4E, 0x07,
                                  0,    0,    0,   0,   'I', 'D', 'A', 'T'};
 
     write_bytes(place, name, png, sizeof png);
@@ -262,7 +262,7 @@ static void test_no_pictures(Place *place, gconstpointer data)
     check_no_picture(place, "empty.png", "not a picture");
     check_no_picture(place, "text.png", "not a picture");
     check_no_picture(place, "cut.jpg", "cut off");
-    check_no_picture(place, "huge.png", "");
+    check_no_picture(place, "huge.png", "2^28");
     check_no_picture(place, "pipe.png", "not a file");
     check_no_picture(place, "nothing.png", "does not exist");
 }
@@ -464,6 +464,7 @@ static void test_bad_tables(Place *place, gconstpointer data)
         {"file,class\na.png\n", "line 2", "1 fields, expected 2"},
         {"file,class\na.png,oak,train\n", "line 2", "3 fields, expected 2"},
         {"file,class\n,oak\n", "line 2", "no file"},
+        {"file,class\n\"a\n.png\",oak\n,oak\n", "line 4", "no file"},
         {"file,class\na.png,\n", "line 2", "no class"},
         {"file,class,split\na.png,oak,Train\n", "line 2", "\"Train\""},
         {"file,class\n\"a.png,oak\n\n", "line 2", "does not end"},
