@@ -62,8 +62,7 @@ static gboolean go_on(const DimTask *task, GError **error)
     return FALSE;
 }
 
-/* ---- folders ----------------------------------------------------------------------------------
- */
+/* ---- folders ---- */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -182,8 +181,7 @@ static gboolean list_folder(List *list, GError **error)
                   list->path);
 }
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
+/* ---- tables ---- */
 
 enum { COLUMN_FILE, COLUMN_CLASS, COLUMN_SPLIT, COLUMN_GROUP, N_COLUMNS };
 
@@ -285,8 +283,7 @@ static gboolean list_table(List *list, GError **error)
     return check_once(list, error);
 }
 
-/* ---- the split --------------------------------------------------------------------------------
- */
+/* ---- the split ---- */
 
 static gboolean hash_says_test(const char *name)
 {
@@ -316,8 +313,7 @@ static void split_open(GArray *entries)
     }
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static gboolean add_picture(DimDataset *dataset, const Entry *entry, GError **error)
 {

@@ -6,16 +6,17 @@
 
 #include "engine/dim-train.h"
 
-/* Adds the pictures of `path` and their classes:
- *   - a folder with a folder for each class, the pictures in it (or with the two folders train and
- * test, and these so). What is no picture is skipped, and one line on stderr says how many; hidden
- * files count for nothing.
- *   - a file: a table with the columns file and class, and perhaps split and group. Files are
- * relative to the table's folder. split is train or test. Where nothing says it, every tenth
- * picture (by a hash of its name, so that more pictures do not move the others) of a class that has
- * ten or more is for testing; pictures of one group stay together. Classes are numbered in their
- * order of appearance, folders by name, after those that the dataset has already. On failure the
- * dataset may hold some of them. */
+/* Adds the pictures of `path` and their classes. It is
+ *   - a folder with a folder for each class, pictures in it; or with two folders, train and test,
+ *     and those in these. What is no picture is skipped, and one line on stderr says how many;
+ *     hidden files count for nothing;
+ *   - or a file: a table with the columns file and class, and perhaps split (train or test) and
+ *     group. Files are relative to the table's folder.
+ *
+ * Where nothing says the split, about every tenth picture of a class that has ten or more is for
+ * testing: by a hash of its name, so that more pictures do not move the others, or of its group's,
+ * which so stays together. Classes are numbered as they appear, folders by name, after those that
+ * the dataset has already. On failure the dataset may hold some of the pictures. */
 gboolean tool_dataset_read(DimDataset *dataset, const char *path, DimTask *task, GError **error);
 
 #endif

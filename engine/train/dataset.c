@@ -126,8 +126,7 @@ int dim_dataset_add_class(DimDataset *dataset, const char *name)
     return label;
 }
 
-/* ---- does it tile? ----------------------------------------------------------------------------
- */
+/* ---- does it tile? ---- */
 
 /* How much row `a` differs from row `b`; a row is n pixels that lie `step` bytes apart. */
 static gint64 difference(const guint8 *a, const guint8 *b, int n, gsize step)
@@ -171,8 +170,7 @@ static gboolean measure_tiling(Picture *picture)
     return TRUE;
 }
 
-/* ---- adding -----------------------------------------------------------------------------------
- */
+/* ---- adding ---- */
 
 /* 8-bit RGB of that size, not filled in; FALSE: there is no memory. */
 static gboolean bitmap_alloc(Bitmap *map, int width, int height, GError **error)
@@ -249,8 +247,7 @@ int dim_dataset_n_tiling(const DimDataset *dataset, int label, gboolean test)
     return count_pictures(dataset, label, test, TRUE);
 }
 
-/* ---- preparing --------------------------------------------------------------------------------
- */
+/* ---- preparing ---- */
 
 static gboolean is_share(double value)
 {
@@ -384,8 +381,7 @@ gboolean dim_dataset_prepare(DimDataset *dataset, const DimCropParams *params, D
     return TRUE;
 }
 
-/* ---- crops ------------------------------------------------------------------------------------
- */
+/* ---- crops ---- */
 
 /* The random numbers of one crop. */
 typedef struct {

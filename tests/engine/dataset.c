@@ -9,8 +9,7 @@
 
 enum { SIDE = 64, CROP = 32, PIXELS = SIDE * SIDE };
 
-/* ---- pictures that say where each of their pixels lies ----------------------------------------
- */
+/* ---- pictures that say where each of their pixels lies ---- */
 
 /* Of which a crop is drawn as it is: one scale, no colours changed. */
 static DimCropParams plain_params(void)
@@ -205,8 +204,7 @@ static void test_one_seam(void)
     }
 }
 
-/* ---- which picture ----------------------------------------------------------------------------
- */
+/* ---- which picture ---- */
 
 /* Class 0: one picture; 1: three; 2: none to train on; each class one to test on. Blue is 10 x the
  * class + 100 for a test picture. */
@@ -307,7 +305,7 @@ static guint8 *noise(int n, int seed)
     return rgb;
 }
 
-/* ---- bits and colours ----------------------------------------------------------------------- */
+/* ---- bits and colours ---- */
 
 static DimDataset *grey_dataset(const DimCropParams *params, int width, int height)
 {
@@ -421,8 +419,7 @@ static void test_bits(void)
     dim_dataset_free(&dataset);
 }
 
-/* ---- what is refused --------------------------------------------------------------------------
- */
+/* ---- what is refused ---- */
 
 static void test_small(void)
 {

@@ -13,8 +13,7 @@
 
 enum { SIDE = 32 };
 
-/* ---- a folder for each test -------------------------------------------------------------------
- */
+/* ---- a folder for each test ---- */
 
 typedef struct {
     char *folder;
@@ -147,8 +146,7 @@ static void check_class(const DimDataset *dataset, int label, const char *name, 
     g_assert_cmpint(dim_dataset_n_images(dataset, label, TRUE), ==, n_test);
 }
 
-/* ---- pictures ---------------------------------------------------------------------------------
- */
+/* ---- pictures ---- */
 
 static void check_pixel(GdkPixbuf *picture, int x, int y, int red, int green, int blue, int within)
 {
@@ -267,8 +265,7 @@ static void test_no_pictures(Place *place, gconstpointer data)
     check_no_picture(place, "nothing.png", "does not exist");
 }
 
-/* ---- folders ----------------------------------------------------------------------------------
- */
+/* ---- folders ---- */
 
 /* The whole picture as the dataset has it; it is one crop large. */
 static void check_whole(DimDataset *dataset, gboolean test, int label, int mark)
@@ -395,8 +392,7 @@ static void test_bad_folders(Place *place, gconstpointer data)
     check_refused(place, "latin", "not UTF-8", "");
 }
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
+/* ---- tables ---- */
 
 static void test_table(Place *place, gconstpointer data)
 {
