@@ -58,20 +58,28 @@ static gboolean describe(const Options *o, const char *folder, const char *weigh
     return saved;
 }
 
-/* A folder for the result: a new one, an empty one, or one of an earlier fit. */
-static gboolean make_folder(const char *folder, GError **error)
+/* Nothing in it but what an earlier fit left. */
+static gboolean is_ours(const char *folder)
 {
-    if (g_mkdir(folder, 0777) < 0 && errno != EEXIST) {
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir)))
+        if (strcmp(name, "model.json") && strcmp(name, "codec.safetensors"))
+            return FALSE;
+    return dir != NULL;
+}
+
+/* A folder for the result; *made: it was not there. */
+static gboolean make_folder(const char *folder, gboolean *made, GError **error)
+{
+    *made = g_mkdir(folder, 0777) == 0;
+    if (!*made && errno != EEXIST) {
         g_set_error(error, DIM_ERROR, DIM_ERROR_FILE, "%s: cannot be made: %s", folder,
                     g_strerror(errno));
         return FALSE;
     }
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir)))
-        if (strcmp(name, "model.json") && strcmp(name, "codec.safetensors"))
-            dir = (g_dir_close(dir), NULL);
-    if (dir)
+    if (is_ours(folder))
         return TRUE;
     g_set_error(error, DIM_ERROR, DIM_ERROR_FILE,
                 "%s: is no folder, or has other files; expected a new or an empty folder, or one "
@@ -88,7 +96,9 @@ static gboolean fit(const Options *o, GError **error)
     DimDataset *dataset = dim_dataset_new();
     DimTask fitting = {0};
     double psnr = NAN;
-    gboolean good = read_pictures(o, progress, dataset, error) && make_folder(o->output, error);
+    gboolean made = FALSE;
+    gboolean good =
+        read_pictures(o, progress, dataset, error) && make_folder(o->output, &made, error);
 
     if (good) {
         tool_progress_task(progress, "fitting", &fitting);
@@ -97,6 +107,8 @@ static gboolean fit(const Options *o, GError **error)
     }
     tool_progress_end(&progress);
     dim_dataset_free(&dataset);
+    if (!good && made)
+        g_rmdir(o->output);
     if (good && isnan(psnr))
         g_print("%d channels of %d x %d pixels; no test pictures to measure it on\n",
                 o->params.channels, o->params.block, o->params.block);

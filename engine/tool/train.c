@@ -192,7 +192,8 @@ static gboolean read_pictures(ToolTrain *t, gboolean *changed, GError **error)
     keep_classes(t);
     gboolean good =
         read_into(t, &reading, error) &&
-        (!tool_settings_text(&t->settings, "from") || order_classes(t, &reading, error)) &&
+        (t->settings.classes || !tool_settings_text(&t->settings, "from") ||
+         order_classes(t, &reading, error)) &&
         check_classes(t, changed, error);
     if (good) {
         dim_crop_params_init(&crops, (int)tool_settings_whole(&t->settings, "size"));

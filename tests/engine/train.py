@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+"""dim train and dim codec as programs: a killed training goes on to the same bytes, and what is asked for wrongly is refused.
+
+    train.py DIM
+"""
+import json
+import os
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import train_pictures
+
+DIM = os.path.abspath(sys.argv[1])
+TINY = ["--size", "32", "--width", "24", "--depth", "3", "--states", "4", "--warmup", "2", "--sheet-every", "0"]
+STEPS = 12
+
+
+def header(data):
+    return json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])
+
+
+class Train(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = tempfile.TemporaryDirectory()
+        cls.data = os.path.join(cls.shared.name, "data")
+        train_pictures.make(cls.data)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.shared.cleanup()
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def path(self, *names):
+        return os.path.join(self.folder.name, *names)
+
+    def read(self, *names):
+        with open(self.path(*names), "rb") as f:
+            return f.read()
+
+    def dim(self, *arguments, status=0, **more):
+        done = subprocess.run([DIM, *map(str, arguments)], cwd=self.folder.name, capture_output=True, text=True,
+                              timeout=250, **more)
+        self.assertEqual(done.returncode, status, done.stderr)
+        if status:
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        return done
+
+    def begin(self, run, *arguments, **more):
+        return self.dim("train", "--data", self.data, "--output", run, *TINY, "--batch", 4, "--steps", STEPS, *arguments,
+                        **more)
+
+    def losses(self, run):
+        """All of loss.csv but its seconds."""
+        with open(self.path(run, "loss.csv")) as f:
+            return [[field for i, field in enumerate(line.strip().split(",")) if i != 2] for line in f]
+
+    def results(self, run):
+        return [self.read(run, "checkpoint.safetensors"), self.read(run, "model", "dim.safetensors"),
+                self.read(run, "model", "codec.safetensors"), self.losses(run)]
+
+    def start(self, run, *arguments):
+        return subprocess.Popen([DIM, "train", "--data", self.data, "--output", run, *TINY, "--batch", "64", "--width", "48",
+                                 "--steps", str(STEPS), *arguments], cwd=self.folder.name, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+
+    def wait_for_rows(self, run, count, process):
+        file = self.path(run, "loss.csv")
+        while process.poll() is None:
+            if os.path.exists(file) and len(self.losses(run)) > count:
+                return
+            time.sleep(0.002)
+        self.fail(process.communicate())
+
+    # ---- what comes of it
+
+    def test_run(self):
+        """A whole training: every file, the model's description, what the terminal is told."""
+        done = self.begin("run", "--name", "Noise", "--license", "CC0", "--source", "dice", "--store", "bf16")
+        for words in ("9 pictures of 3 classes", "0 of 12 steps of 4 samples", "step 12 of 12, 48 samples", "run/model"):
+            self.assertIn(words, done.stdout)
+        self.assertEqual(done.stderr, "")
+        self.assertEqual(sorted(os.listdir(self.path("run"))),
+                         ["checkpoint.safetensors", "loss.csv", "loss.png", "model", "sheet.png", "train.json"])
+        model = json.loads(self.read("run", "model", "model.json"))
+        self.assertEqual([model[k] for k in ("name", "license", "source", "classes", "unconditional_class", "native_size")],
+                         ["Noise", "CC0", "dice", ["moss", "red sand", "sky"], 3, 32])
+        self.assertEqual(model["defaults"], {"sampler": "dpm-solver++-2m", "steps": 20, "guidance": 2.0})
+        self.dim("info", "run/model", "--check")
+        self.dim("sample", "--model", "run/model", "--class", "red sand", "--steps", 2, "-o", "a.png")
+        self.assertEqual({t["dtype"] for t in header(self.read("run", "model", "dim.safetensors")).values()}, {"BF16"})
+        rows = self.losses("run")
+        self.assertEqual(rows[0], ["step", "samples", "loss", "test_loss", "rate", "gradient_norm"])
+        self.assertEqual([row[:2] for row in rows[1:]], [[str(i), str(4 * i)] for i in range(1, STEPS + 1)])
+        self.assertTrue(0.1 < float(rows[-1][3]) < 10)  # the test loss, at the last step in any case
+        width, height = struct.unpack(">II", self.read("run", "sheet.png")[16:24])
+        self.assertEqual((width, height), (4 + 6 * 36, 4 + 3 * 52))
+
+    def test_quiet_and_threads(self):
+        self.begin("one", "--threads", 1)
+        done = self.begin("two", "--threads", 2, "--quiet")
+        self.assertEqual((done.stdout, done.stderr), ("", ""))
+        self.assertEqual(self.results("one"), self.results("two"))
+        self.begin("three", "--seed", 1)
+        self.assertNotEqual(self.results("one")[0], self.results("three")[0])
+
+    def test_learns(self):
+        """The loss of a training that is long enough to tell falls."""
+        self.begin("run", "--steps", 300, "--rate", 0.005)
+        losses = [float(row[2]) for row in self.losses("run")[1:]]
+        self.assertLess(sum(losses[-50:]), 0.8 * sum(losses[:50]))
+
+    # ---- going on
+
+    def test_killed(self):
+        """kill -9, with a checkpoint after each step or none at all: the same bytes as without."""
+        with self.start("whole") as process:
+            process.communicate(timeout=250)
+        expected = self.results("whole")
+        for minutes in ("0", "60"):
+            with self.start("broken", "--checkpoint-every", minutes) as process:
+                self.wait_for_rows("broken", 5, process)
+                process.kill()
+            self.assertEqual(process.returncode, -signal.SIGKILL)
+            self.assertLess(len(self.losses("broken")), STEPS + 1)
+            self.assertEqual(os.path.exists(self.path("broken", "checkpoint.safetensors")), minutes == "0")
+            done = self.dim("train", "--output", "broken")
+            self.assertEqual(" 0 of 12 steps" in done.stdout, minutes == "60", done.stdout)
+            self.assertEqual(self.results("broken"), expected)
+            shutil.rmtree(self.path("broken"))
+
+    def test_interrupted(self):
+        """A signal ends it after a step, with a checkpoint, exit status 0 and a word on how to go on."""
+        self.dim("train", "--data", self.data, "--output", "whole", *TINY, "--batch", 64, "--width", 48, "--steps", STEPS)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.start("broken") as process:
+                self.wait_for_rows("broken", 3, process)
+                process.send_signal(number)
+                said, errors = process.communicate(timeout=250)
+            self.assertEqual((process.returncode, errors), (0, ""))
+            self.assertIn("`dim train --output broken` goes on", said)
+            rows = len(self.losses("broken"))
+            self.assertLess(rows, STEPS + 1)
+            self.dim("info", "broken/model", "--check")
+            self.assertIn(f"{rows - 1} of 12 steps", self.dim("train", "--output", "broken").stdout)
+            self.assertEqual(self.results("broken"), self.results("whole"))
+            shutil.rmtree(self.path("broken"))
+
+    def test_stop_after(self):
+        done = self.begin("run", "--steps", 100000, "--stop-after", 0.01)
+        self.assertIn("goes on", done.stdout)
+        self.assertLess(len(self.losses("run")), 20000)
+
+    def test_over(self):
+        """A training that is over stays as it is; more steps go on, and are recorded; fewer than are done are refused."""
+        self.begin("run", "--micro-batch", 2)
+        before = self.results("run")
+        self.assertIn("12 of 12 steps", self.dim("train", "--output", "run").stdout)
+        self.assertEqual(self.results("run"), before)
+        self.assertIn("--steps 11", self.dim("train", "--output", "run", "--steps", 11, status=1).stderr)
+        self.assertEqual(self.results("run"), before)
+        self.dim("train", "--output", "run", "--samples", 57)
+        self.assertEqual(len(self.losses("run")), 16)
+        settings = json.loads(self.read("run", "train.json"))
+        self.assertEqual((settings["settings"]["steps"], settings["extended"]), (15, [{"at": 12, "steps": 12}]))
+
+    def test_other_settings(self):
+        """What would change the result is refused by name; what is the same, or only for people, is not."""
+        self.begin("run")
+        before = self.results("run"), self.read("run", "train.json")
+        for option, value in (("--batch", 8), ("--rate", 0.01), ("--betas", "0.9,0.95"), ("--seed", 1), ("--size", 64),
+                              ("--width", 32), ("--pads", "none"), ("--final-conv", "yes"), ("--prediction", "epsilon"),
+                              ("--times", "logit-normal"), ("--from", "run/model"), ("--autoencoder", "run/model")):
+            with self.subTest(option):
+                message = self.dim("train", "--output", "run", option, value, "--name", "Other", status=1).stderr
+                self.assertIn(f"{option} ", message)
+                self.assertEqual((self.results("run"), self.read("run", "train.json")), before)
+        self.dim("train", "--output", "run", *TINY, "--batch", 4, "--rate", "1e-3", "--betas", "0.90,.99", "--data", self.data,
+                 "--name", "Other")
+        self.assertEqual(self.results("run"), before[0])
+        self.assertEqual(json.loads(self.read("run", "model", "model.json"))["name"], "Other")
+
+    def test_other_pictures(self):
+        shutil.copytree(self.data, self.path("data"))
+        self.begin("run", "--data", "data")
+        before = self.results("run")
+        os.rename(self.path("data"), self.path("moved"))
+        self.assertIn("/data", self.dim("train", "--output", "run", "--steps", 14, status=1).stderr)
+        os.remove(self.path("moved", "train", "sky", "0.png"))
+        self.assertIn("moved", self.dim("train", "--output", "run", "--steps", 14, "--data", "moved", status=1).stderr)
+        self.assertEqual(self.results("run"), before)
+        shutil.copy(os.path.join(self.data, "train", "sky", "0.png"), self.path("moved", "train", "sky"))
+        self.dim("train", "--output", "run", "--steps", 14, "--data", "moved")
+        self.assertEqual(len(self.losses("run")), 15)
+
+    def test_no_room(self):
+        """A checkpoint that finds no room: one line, and the earlier one is whole."""
+        self.begin("run")
+        before = self.read("run", "checkpoint.safetensors"), self.read("run", "model", "dim.safetensors")
+
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+        message = self.dim("train", "--output", "run", "--steps", 14, status=1, preexec_fn=limit).stderr
+        self.assertIn("run/checkpoint.safetensors", message)
+        self.assertEqual((self.read("run", "checkpoint.safetensors"), self.read("run", "model", "dim.safetensors")), before)
+        self.assertIn("12 of 14 steps", self.dim("train", "--output", "run").stdout)
+        self.assertIn("new", self.begin("new", status=1, preexec_fn=limit).stderr)
+
+    # ---- beginning
+
+    def test_usage(self):
+        for arguments in (["--batch", "0"], ["--batch", "x"], ["--rate", "-1"], ["--rate", "nan"], ["--betas", "0.9"],
+                          ["--betas", "0.9,1"], ["--times", "gauss"], ["--times", "logit-normal:1"], ["--pads", "left"],
+                          ["--final-conv", "maybe"], ["--label-drop", "1"], ["--steps", "0"], ["--seed", "-1"],
+                          ["--stop-after", "0"], ["--samples", "100"], ["--model", "x"], ["--precision", "bf16"],
+                          ["--from", "nowhere"], ["--colour"], ["word"], ["--size", "8"]):
+            with self.subTest(arguments):
+                self.begin("run", *arguments, status=2)
+        self.dim("train", "--data", self.data, status=2)
+        self.assertEqual(os.listdir(self.folder.name), [])
+
+    def test_nothing_left(self):
+        """A training that cannot begin leaves nothing."""
+        for word, arguments in (("depth", ["--depth", 4]), ("--size", ["--size", 40]), ("nowhere", ["--data", "nowhere"]),
+                                ("micro", ["--micro-batch", 3]), ("cannot be made", ["--output", "a/b"]),
+                                ("none.json", ["--config", "none.json"])):
+            with self.subTest(word):
+                self.assertIn(word, self.begin("run", *arguments, status=1).stderr)
+                self.assertEqual(os.listdir(self.folder.name), [])
+        os.mkdir(self.path("run"))
+        self.begin("run", "--depth", 4, status=1)
+        self.assertEqual(os.listdir(self.folder.name), ["run"])
+        self.assertEqual(os.listdir(self.path("run")), [])
+        self.assertIn("--data", self.dim("train", "--output", "run", status=1).stderr)
+
+    def test_not_ours(self):
+        """Folders with other things in them, files, and spoilt settings."""
+        os.mkdir(self.path("run"))
+        with open(self.path("run", "letter.txt"), "w") as f:
+            f.write("dear")
+        self.assertIn("train.json", self.begin("run", status=1).stderr)
+        self.assertEqual(os.listdir(self.path("run")), ["letter.txt"])
+        self.assertIn("is a file", self.begin("run/letter.txt", status=1).stderr)
+        self.begin("good")
+        good = json.loads(self.read("good", "train.json"))
+        for change in ({"format": "other"}, {"version": 2}, {"settings": {**good["settings"], "batch": "4"}},
+                       {"settings": {**good["settings"], "rate": -1}}, {"settings": []}, {"backbone": None},
+                       {"settings": {k: v for k, v in good["settings"].items() if k != "steps"}}):
+            with self.subTest(change):
+                with open(self.path("good", "train.json"), "w") as f:
+                    json.dump({**good, **change}, f)
+                self.assertIn("train.json", self.dim("train", "--output", "good", status=1).stderr)
+        with open(self.path("good", "train.json"), "w") as f:
+            f.write("{")
+        self.assertIn("train.json", self.dim("train", "--output", "good", status=1).stderr)
+
+    def test_one_at_a_time(self):
+        with self.start("run", "--steps", "100000") as process:
+            self.wait_for_rows("run", 1, process)
+            self.assertIn("at work", self.dim("train", "--output", "run", status=1).stderr)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=250)
+            self.assertEqual(process.returncode, 0)
+
+    def test_config(self):
+        with open(self.path("config.json"), "w") as f:
+            json.dump({"hidden_size": 24, "depth": 3, "d_state": 4, "pad_schedule": "none", "dt_rank": 3}, f)
+        command = ["train", "--data", self.data, "--output", "run", "--size", 32, "--steps", 2, "--batch", 4]
+        self.assertIn("--width", self.dim(*command, "--config", "config.json", "--width", 24, status=1).stderr)
+        self.dim(*command, "--config", "config.json")
+        config = json.loads(self.read("run", "model", "model.json"))["backbone"]["config"]
+        self.assertEqual((config["dt_rank"], config["in_channels"], config["num_classes"]), (3, 16, 3))
+        self.dim("train", "--output", "run", "--config", "config.json", "--depth", 3, "--patch", 2)
+        self.assertIn("--pads", self.dim("train", "--output", "run", "--pads", "lateral", status=1).stderr)
+
+    def test_from(self):
+        """Weak to strong: the weights, texts, prediction and autoencoder of one model, at another size."""
+        self.begin("weak", "--prediction", "epsilon", "--schedule", "scaled_linear", "--license", "CC0")
+        more = ["train", "--data", self.data, "--output", "strong", "--from", "weak/model", "--size", 64, "--steps", 2,
+                "--batch", 2, "--rate", "1e-9"]
+        self.assertIn("--width", self.dim(*more, "--width", 24, status=1).stderr)
+        self.dim(*more)
+        model = json.loads(self.read("strong", "model", "model.json"))
+        self.assertEqual([model[k] for k in ("prediction", "license", "native_size")], ["epsilon", "CC0", 64])
+        self.assertEqual(model["noise_schedule"]["type"], "scaled_linear")
+        self.assertEqual(self.read("strong", "model", "codec.safetensors"), self.read("weak", "model", "codec.safetensors"))
+        weak, strong = [header(self.read(run, "model", "dim.safetensors")) for run in ("weak", "strong")]
+        self.assertEqual(set(weak), set(strong))
+        self.assertEqual((weak["additional_embed"]["shape"], strong["additional_embed"]["shape"]), ([1, 6, 24], [1, 18, 24]))
+        self.dim("info", "strong/model", "--check")
+        shutil.rmtree(self.path("weak"))
+        self.dim("train", "--output", "strong", "--steps", 3)
+
+        shutil.copytree(self.data, self.path("data"))
+        shutil.rmtree(self.path("data", "train", "moss"))
+        shutil.rmtree(self.path("data", "test", "moss"))
+        other = ["train", "--data", "data", "--output", "other", "--from", "strong/model", "--size", 64, "--steps", 2]
+        self.assertIn("moss", self.dim(*other, status=1).stderr)
+        os.rename(self.path("data", "train", "sky"), self.path("data", "train", "zebra"))
+        self.assertIn("data", self.dim(*other, status=1).stderr)
+
+    # ---- dim codec
+
+    def test_codec(self):
+        said = [self.dim("codec", "--data", self.data, "--output", name, "--size", 32, "--crops", 20, "--channels", 5,
+                         "--block", 4).stdout for name in ("a", "b")]
+        self.assertRegex(said[0], r"^5 channels of 4 x 4 pixels; \d+\.\d\d dB on test crops\n$")
+        self.assertEqual(self.read("a", "codec.safetensors"), self.read("b", "codec.safetensors"))
+        self.dim("info", "a", "--check")
+        self.begin("run", "--autoencoder", "a")
+        config = json.loads(self.read("run", "model", "model.json"))["backbone"]["config"]
+        self.assertEqual(config["in_channels"], 5)
+        self.assertEqual(self.read("run", "model", "codec.safetensors"), self.read("a", "codec.safetensors"))
+        self.dim("codec", "--data", self.data, "--output", "a", "--size", 32, "--crops", 20)
+        for status, word, arguments in ((1, "channels", ["--channels", 193]), (1, "block", ["--block", 17]),
+                                        (1, "multiple", ["--size", 36]), (1, "crops", ["--crops", 0]),
+                                        (1, "nowhere", ["--data", "nowhere"]), (2, "--size", ["--size", 4]),
+                                        (1, "other files", ["--output", "run"])):
+            with self.subTest(word):
+                message = self.dim("codec", "--data", self.data, "--output", "c", "--size", 32, *arguments, status=status)
+                self.assertIn(word, message.stderr)
+                self.assertFalse(os.path.exists(self.path("c")))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
