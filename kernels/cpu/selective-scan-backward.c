@@ -21,8 +21,10 @@
 #include "kernels/cpu/vec-math.h"
 
 enum {
-    TILE = 64,               /* tokens at most */
-    BLOCK = 128 / VEC_LANES, /* groups: 512 bytes of a row */
+    TILE = 384,             /* tokens at most */
+    BLOCK = 64 / VEC_LANES, /* groups: 256 bytes of a row */
+    LINE = 16 / VEC_LANES,  /* groups in a cache line */
+    AHEAD = 8,              /* tokens from a fetch to its use */
     FEW = SCAN_FEW,
 };
 
@@ -76,11 +78,24 @@ typedef struct {
 
 /* ---- rows of memory and the tile's groups ---------------------------------------------------- */
 
+/* The block's part of a row some tokens on, which no hardware prefetcher guesses. */
+static inline void prefetch(const Unit *unit, ScanRows rows, int i, bool write)
+{
+    for (int g = 0; g < BLOCK && i + AHEAD < unit->n; g += LINE) {
+        const float *line = scan_at(rows, unit->row[i + AHEAD], unit->channel + g * VEC_LANES);
+        if (write)
+            __builtin_prefetch(line, 1);
+        else
+            __builtin_prefetch(line);
+    }
+}
+
 /* Lanes that are no channels become 0. */
 static void fetch(Unit *unit, ScanRows from, Slot slot)
 {
     for (int i = 0; i < unit->n; i++) {
         const float *row = scan_at(from, unit->row[i], unit->channel);
+        prefetch(unit, from, i, false);
         for (int g = 0; g < unit->n_full; g++)
             unit->group[g].slot[slot][i] = vec_load(row + g * VEC_LANES);
         if (unit->n_left)
@@ -93,6 +108,7 @@ static void store(const Unit *unit, ScanRows to, Slot slot)
 {
     for (int i = 0; i < unit->n; i++) {
         float *row = scan_at(to, unit->row[i], unit->channel);
+        prefetch(unit, to, i, true);
         for (int g = 0; g < unit->n_full; g++)
             vec_store(row + g * VEC_LANES, unit->group[g].slot[slot][i]);
         if (unit->n_left)
@@ -135,24 +151,30 @@ static void enter_ahead(Unit *unit, int g)
         delta[i] = vec_at_most(vec_softplus(delta[i], e[i]), SCAN_HUGE_FACTOR);
 }
 
-/* exp (δ A) of a few states, and the recurrence's states before each token; s: those before the
- * tile, then those after it. */
-static inline __attribute__((always_inline)) void find_states(const Scan *scan, Unit *unit, int g,
-                                                              int64_t first, Vec s[FEW])
+static inline __attribute__((always_inline)) void find_decay(const Scan *scan, Unit *unit, int g,
+                                                             int64_t first)
 {
-    const Group *group = &unit->group[g];
-    const Vec *a = unit->a + g * scan->n_padded + first;
+    const Vec *delta = unit->group[g].slot[DELTA], *a = unit->a + g * scan->n_padded + first;
     for (int i = 0; i < unit->n; i++)
         for (int k = 0; k < FEW; k++)
-            unit->decay[i][k] = vec_exp2_negative(group->slot[DELTA][i] * a[k]);
+            unit->decay[i][k] = vec_exp2_negative(delta[i] * a[k]);
+}
+
+/* A few states through a tile. */
+static void recur_ahead(const Scan *scan, Unit *unit, int g, int64_t first, const Vec *from,
+                        Vec *to)
+{
+    const Group *group = &unit->group[g];
+    Vec s[FEW];
+    find_decay(scan, unit, g, first);
+    memcpy(s, from, sizeof s);
     for (int i = 0; i < unit->n; i++) {
         const float *b = unit->b + i * scan->n_padded + first;
         const Vec input = group->slot[DELTA][i] * group->slot[INPUT][i];
-        for (int k = 0; k < FEW; k++) {
-            unit->before[i][k] = s[k];
+        for (int k = 0; k < FEW; k++)
             s[k] = vec_fma(unit->decay[i][k], s[k], input * b[k]);
-        }
     }
+    memcpy(to, s, sizeof s);
 }
 
 static void run_ahead(const Scan *scan, Unit *unit)
@@ -167,12 +189,8 @@ static void run_ahead(const Scan *scan, Unit *unit)
         fetch(unit, scan->u, INPUT);
         for (int g = 0; g < unit->n_groups; g++) {
             enter_ahead(unit, g);
-            for (int64_t k = 0; k < n; k += FEW) {
-                Vec s[FEW];
-                memcpy(s, from + g * n + k, sizeof s);
-                find_states(scan, unit, g, k, s);
-                memcpy(to + g * n + k, s, sizeof s);
-            }
+            for (int64_t k = 0; k < n; k += FEW)
+                recur_ahead(scan, unit, g, k, from + g * n + k, to + g * n + k);
         }
     }
 }
@@ -223,18 +241,26 @@ static void enter(const Scan *scan, Unit *unit, int g)
     unit->dd[g] += dd;
 }
 
-/* What needs the states after each token: their sum with C, and dC. */
-static inline __attribute__((always_inline)) void
-look_at_states(const Scan *scan, Unit *unit, int g, int64_t first, const Vec after[FEW])
+/* The recurrence once more: the states before each token, and what needs those after it: their sum
+ * with C, and dC. The first group begins the slab; `is_first` is a constant where this is inlined.
+ */
+static inline __attribute__((always_inline)) void find_states(const Scan *scan, Unit *unit, int g,
+                                                              int64_t first, const Vec *start,
+                                                              const bool is_first)
 {
     Group *group = &unit->group[g];
+    Vec s[FEW];
+    memcpy(s, start, sizeof s);
     for (int i = 0; i < unit->n; i++) {
+        const float *b = unit->b + i * scan->n_padded + first;
         const float *c = unit->c + i * scan->n_padded + first;
-        const Vec q = group->slot[OPEN][i], *s = i + 1 < unit->n ? unit->before[i + 1] : after;
-        Vec sum = group->slot[SUM][i];
+        const Vec q = group->slot[OPEN][i], input = group->slot[DELTA][i] * group->slot[INPUT][i];
+        Vec sum = group->slot[SUM][i], *dc = unit->slab[i] + FEW;
         for (int k = 0; k < FEW; k++) {
+            unit->before[i][k] = s[k];
+            s[k] = vec_fma(unit->decay[i][k], s[k], input * b[k]);
             sum = vec_fma(s[k], vec_all(c[k]), sum);
-            unit->slab[i][FEW + k] = vec_fma(q, s[k], unit->slab[i][FEW + k]);
+            dc[k] = is_first ? q * s[k] : vec_fma(q, s[k], dc[k]);
         }
         group->slot[SUM][i] = sum;
     }
@@ -243,7 +269,7 @@ look_at_states(const Scan *scan, Unit *unit, int g, int64_t first, const Vec aft
 /* The adjoint g of a few states from the last token to the first; between tokens it is kept after
  * its decay, which is what the token before sees of it. */
 static inline __attribute__((always_inline)) void run_adjoint(const Scan *scan, Unit *unit, int g,
-                                                              int64_t first)
+                                                              int64_t first, const bool is_first)
 {
     Group *group = &unit->group[g];
     const Vec *a = unit->a + g * scan->n_padded + first;
@@ -259,7 +285,8 @@ static inline __attribute__((always_inline)) void run_adjoint(const Scan *scan, 
         Vec through_a = group->slot[THROUGH_A][i], through_b = group->slot[THROUGH_B][i];
         for (int k = 0; k < FEW; k++) {
             const Vec adjoint = vec_fma(q, vec_all(c[k]), decayed[k]);
-            unit->slab[i][k] = vec_fma(adjoint, input, unit->slab[i][k]);
+            unit->slab[i][k] =
+                is_first ? adjoint * input : vec_fma(adjoint, input, unit->slab[i][k]);
             through_b = vec_fma(adjoint, vec_all(b[k]), through_b);
             decayed[k] = adjoint * unit->decay[i][k];
             const Vec by_decay = decayed[k] * unit->before[i][k];
@@ -278,13 +305,15 @@ static inline __attribute__((always_inline)) void run_adjoint(const Scan *scan, 
 static void recur(const Scan *scan, Unit *unit, const Vec *start, int64_t first)
 {
     const int64_t n = scan->n_padded;
-    memset(unit->slab, 0, (size_t)unit->n * sizeof *unit->slab);
     for (int g = 0; g < unit->n_groups; g++) {
-        Vec s[FEW];
-        memcpy(s, start + g * n + first, sizeof s);
-        find_states(scan, unit, g, first, s);
-        look_at_states(scan, unit, g, first, s);
-        run_adjoint(scan, unit, g, first);
+        find_decay(scan, unit, g, first);
+        if (g == 0) {
+            find_states(scan, unit, g, first, start + first, true);
+            run_adjoint(scan, unit, g, first, true);
+        } else {
+            find_states(scan, unit, g, first, start + g * n + first, false);
+            run_adjoint(scan, unit, g, first, false);
+        }
     }
     for (int i = 0; i < unit->n; i++) {
         float sums[2 * FEW], *to = unit->sums + (unit->row[i] - unit->base) * 2 * n + first;
