@@ -115,6 +115,16 @@ int dk_device_threads(const DkDevice *dev)
     return dev->n_threads;
 }
 
+void dk_device_set_products(DkDevice *dev, DkProducts products)
+{
+    dev->products = products;
+}
+
+bool dk_device_has_fast_bf16(const DkDevice *dev)
+{
+    return dev->fast_bf16;
+}
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 size_t dk_device_bytes(const DkDevice *dev)

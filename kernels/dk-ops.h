@@ -10,6 +10,8 @@
 #include "dk-train.h"
 #include "dk.h"
 
+#include <string.h>
+
 #define DK_SLOT(op) __typeof__(&dk_##op) op
 
 typedef struct DkOps {
@@ -77,6 +79,7 @@ struct DkWeight {
     DkWeightKind kind;
     int64_t n, k; /* outputs and inputs; of a scan: channels and states */
     int kh, kw;   /* 1 but for convolutions */
+    DkProducts products;
     float *data;  /* 64-byte aligned; ref: as given */
     size_t bytes; /* of data, as accounted */
     void *packed; /* a library's own objects, freed by the back end's weight_free */
@@ -95,6 +98,8 @@ struct DkDevice {
     unsigned isa;      /* what is allowed and there */
     atomic_int status; /* a DkStatus; workers may set it through dk_stopped */
     const atomic_int *cancel;
+    DkProducts products; /* of linear weights made from now on */
+    bool fast_bf16;
     size_t bytes, peak_bytes;
     unsigned char *scratch; /* see dk_scratch */
     size_t scratch_bytes;
@@ -122,6 +127,18 @@ void dk_host_free(DkDevice *dev, void *data, size_t bytes);
 DkWeight *dk_weight_alloc(DkDevice *dev, DkWeightKind kind, int64_t n, int64_t k, int kh, int kw,
                           size_t floats);
 void dk_weight_release(DkDevice *dev, DkWeight *w);
+
+/* x rounded to bf16, ties to even; a NaN stays one. */
+static inline float dk_bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if ((bits & 0x7fffffff) > 0x7f800000)
+        return x;
+    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
 
 /* First element of a host tensor. */
 static inline void *dk_data(DkTensor t)

@@ -20,15 +20,16 @@ extern "C" {
 
 /* ---- weights that change --------------------------------------------------------------------- */
 
-/* Packs a weight anew, of the same shape. Linear: w[N, K]; transposed: w[K, N], so that dx = dy · w
- * is a dk_linear. Convolution: w[O, I, kh, kw]; transposed: w[I, O, kh, kw] with the taps turned by
- * 180 degrees, so that dx is a dk_conv2d of dy. Scan: w[E, N], the continuous A; never transposed.
- * Rows of w may have gaps where it is a matrix. */
+/* Packs a weight anew, of the same shape and products. Linear: w[N, K]; transposed: w[K, N], so
+ * that dx = dy · w is a dk_linear. Convolution: w[O, I, kh, kw]; transposed: w[I, O, kh, kw] with
+ * the taps turned by 180 degrees, so that dx is a dk_conv2d of dy. Scan: w[E, N], the continuous A;
+ * never transposed. Rows of w may have gaps where it is a matrix. */
 void dk_weight_set(DkDevice *dev, DkWeight *weight, DkTensor w, bool transposed);
 
 /* ---- backward of products -------------------------------------------------------------------- */
 
-/* dw[N, K] += dy[.., N]ᵀ · x[.., K]; rows of dw may have gaps. */
+/* dw[N, K] += dy[.., N]ᵀ · x[.., K]; rows of dw may have gaps. Both are rounded as
+ * dk_device_set_products says. */
 void dk_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x);
 /* dw[O, I, kh, kw] += the correlation of dy[B, Ho, Wo, O] with x[B, H, W, I]; stride 1. */
 void dk_conv2d_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x, DkPad pad);

@@ -37,6 +37,7 @@ typedef enum { DK_F32, DK_F64, DK_I32 } DkType;
 typedef enum { DK_ACT_NONE, DK_ACT_SILU, DK_ACT_RELU, DK_ACT_TANH } DkAct;
 typedef enum { DK_NORM_RMS, DK_NORM_LAYER } DkNorm;
 typedef enum { DK_RESIZE_NEAREST, DK_RESIZE_BOX, DK_RESIZE_BILINEAR } DkResize;
+typedef enum { DK_PRODUCTS_F32, DK_PRODUCTS_BF16 } DkProducts;
 typedef enum { DK_BACKEND_REF, DK_BACKEND_CPU, DK_BACKEND_CUDA } DkBackend;
 
 /* Instruction sets of the CPU back end, as a mask: what may be used, not what is there. */
@@ -78,6 +79,13 @@ int dk_device_threads(const DkDevice *dev);
 /* Bytes now held by buffers, weights and scratch, and the most that ever were. */
 size_t dk_device_bytes(const DkDevice *dev);
 size_t dk_device_peak_bytes(const DkDevice *dev);
+
+/* Linear weights made from now on, and dk_linear_backward_weight, take both operands rounded to
+ * bf16 (to nearest, ties to even; 8 bits); products and sums are f32 as ever. F32 at first.
+ * Convolutions and attention stay f32. */
+void dk_device_set_products(DkDevice *dev, DkProducts products);
+/* Whether bf16 products are faster than f32 ones here. */
+bool dk_device_has_fast_bf16(const DkDevice *dev);
 
 /* `flag` (may be NULL) is polled between and inside long operations; once non-zero, every operation
  * is skipped and dk_sync answers DK_CANCELLED. At most 100 ms of one thread's work lie between two

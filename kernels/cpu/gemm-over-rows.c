@@ -49,11 +49,16 @@ static inline __attribute__((always_inline)) void copy_columns(float *to, const 
 }
 
 /* n columns of a row from column `at` of its run `run` on, put together in `room` where they are
- * not of one run. */
+ * not of one run or have to be rounded. */
 static const float *columns_of(const GemmRows *m, int64_t row, int64_t run, int64_t at, int64_t n,
                                float *room)
 {
     const float *from = m->source(m->from, row, run);
+    if (at + n <= m->run && from && m->rounded) {
+        memcpy(room, from + at, (size_t)n * sizeof *room);
+        vec_round_to_bf16(room, n);
+        return room;
+    }
     if (at + n <= m->run)
         return from ? from + at : memset(room, 0, (size_t)n * sizeof *room);
     for (int64_t c = 0; c < n; c++) {
@@ -63,6 +68,8 @@ static const float *columns_of(const GemmRows *m, int64_t row, int64_t run, int6
             at = 0;
         }
     }
+    if (m->rounded)
+        vec_round_to_bf16(room, n);
     return room;
 }
 

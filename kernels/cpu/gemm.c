@@ -167,8 +167,11 @@ static void unit(const GemmProduct *p, int64_t first, int64_t panel, float *bloc
             .accumulate = p->accumulate,
             .act = k + depth == p->depth ? p->act : DK_ACT_NONE,
         };
-        for (int64_t r = 0; r < rows; r++)
+        for (int64_t r = 0; r < rows; r++) {
             copy_row(p, block + r * GEMM_DEPTH, first + r, k, depth);
+            if (p->w->products == DK_PRODUCTS_BF16)
+                vec_round_to_bf16(block + r * GEMM_DEPTH, depth);
+        }
         DK_SIMD(gemm_block)
         (dk_row(p->y, first) + column, p->y.row_stride, block, rows,
          p->w->data + (panel * p->depth + k) * GEMM_COLUMNS, p->depth * GEMM_COLUMNS, depth,

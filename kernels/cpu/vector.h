@@ -142,6 +142,21 @@ static inline Vec vec_at_most(Vec x, float most)
 #endif
 }
 
+/* Rounded to bf16, ties to even; a NaN stays one. */
+static inline Vec vec_bf16(Vec x)
+{
+    typedef uint32_t Bits __attribute__((vector_size(4 * VEC_LANES)));
+    const Bits bits = (Bits)x, rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+    return vec_select(x == x, (Vec)rounded, x);
+}
+
+/* n numbers in place. */
+static inline void vec_round_to_bf16(float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VEC_LANES)
+        vec_store_first(x + i, vec_bf16(vec_load_first(x + i, vec_lanes(i, n))), vec_lanes(i, n));
+}
+
 static inline Vec vec_abs(Vec x)
 {
     return (Vec)((VecInt)x & 0x7fffffff);

@@ -59,6 +59,7 @@ DkWeight *dk_weight_alloc(DkDevice *dev, DkWeightKind kind, int64_t n, int64_t k
     if (!w)
         return NULL;
     *w = (DkWeight){.kind = kind, .n = n, .k = k, .kh = kh, .kw = kw};
+    w->products = kind == DK_WEIGHT_LINEAR ? dev->products : DK_PRODUCTS_F32;
     w->bytes = floats * sizeof(float);
     w->data = floats <= SIZE_MAX / sizeof(float) ? dk_host_alloc(dev, w->bytes) : NULL;
     if (!w->data) {
@@ -79,8 +80,8 @@ static DkWeight *copy_as_given(DkDevice *dev, DkWeightKind kind, const float *va
 {
     const size_t floats = (size_t)n * (size_t)k * (size_t)kh * (size_t)kw;
     DkWeight *w = dk_weight_alloc(dev, kind, n, k, kh, kw, floats);
-    if (w)
-        memcpy(w->data, values, w->bytes);
+    for (size_t i = 0; w && i < floats; i++)
+        w->data[i] = dk_ref_operand(values[i], w->products);
     return w;
 }
 

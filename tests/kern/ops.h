@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 KERN_OP(linear)
+KERN_OP(linear_bf16)
 KERN_OP(conv2d)
 KERN_OP(attention)
 KERN_OP(selective_scan)
