@@ -66,7 +66,7 @@ typedef struct {
 
 void     dim_codec_params_init (DimCodecParams *params); /* block 8, 16 channels, 400 crops */
 /* Fits the autoencoder family `linear` to crops of a prepared dataset and writes its file, atomically; the same bytes on every
- * machine and with any number of threads. *psnr (may be NULL): mean over 64 test crops, dB; NAN where there is no test picture. */
+ * machine and with any number of threads. *psnr (may be NULL): mean over 400 test crops, dB; NAN where there is no test picture. */
 gboolean dim_codec_fit         (const DimDataset *dataset, const DimCodecParams *params, const char *file, double *psnr,
                                 DimTask *task, GError **error);
 

@@ -17,7 +17,7 @@
 #include "engine/memory.h"
 #include "engine/task.h"
 
-enum { BLOCK_MAX = 16, TEST_CROPS = 64, SWEEPS_MAX = 60, ROWS = 8 };
+enum { BLOCK_MAX = 16, TEST_CROPS = 400, SWEEPS_MAX = 60, ROWS = 8 };
 
 typedef struct {
     const DimDataset *dataset;
