@@ -180,6 +180,8 @@ gboolean dim_array_alloc (DimArray *array, int rank, const gint64 *sizes, GError
 void     dim_array_clear (DimArray *array);
 gint64   dim_array_count (const DimArray *array);
 
+/* Of the backbone's products: F32 is exact; BF16 rounds their operands, sums stay f32; AUTO is BF16 where the device is
+ * faster at it. Autoencoders always compute in f32. */
 typedef enum { DIM_PRECISION_AUTO, DIM_PRECISION_F32, DIM_PRECISION_BF16 } DimPrecision;
 typedef enum { DIM_PARTS_BACKBONE = 1, DIM_PARTS_ENCODER = 2, DIM_PARTS_DECODER = 4 } DimParts;
 
@@ -204,6 +206,10 @@ gboolean dim_model_decode  (DimModel *model, const DimArray *z, int tile, DimArr
 
 enum { DIM_UPSAMPLE_AUTO = 0, DIM_UPSAMPLE_OFF = 1 }; /* else the factor itself, 2 and up */
 
+/* Which sides of a picture fit their opposites: left and right, top and bottom. Such a side is a multiple of the grid's
+ * pixels (times the upsampling factor). */
+typedef enum { DIM_SEAMLESS_OFF, DIM_SEAMLESS_X, DIM_SEAMLESS_Y, DIM_SEAMLESS_BOTH } DimSeamless;
+
 typedef struct {
     int             label;         /* -1: unconditional, or the model has no labels */
     int             width, height; /* pixels of the picture */
@@ -213,6 +219,7 @@ typedef struct {
     const char     *sampler;       /* one of dim_sampler_names () */
     int             upsample;      /* DIM_UPSAMPLE_AUTO, DIM_UPSAMPLE_OFF or the factor */
     int             tile;          /* as in dim_model_decode */
+    DimSeamless     seamless;
     const DimArray *noise;         /* x [1,C,H,W] on the working grid, in place of the seed's; may be NULL */
     const DimArray *step_noise;    /* [steps,1,C,H,W]; may be NULL */
 } DimParams;
@@ -225,7 +232,8 @@ typedef struct {
     int    evaluations;             /* network evaluations, guidance and the small pass counted */
 } DimEstimate;
 
-const char *const *dim_sampler_names (void); /* NULL-terminated, static */
+const char *const *dim_sampler_names  (void); /* NULL-terminated, static */
+const char *const *dim_seamless_names (void); /* "off", "x", "y", "both", in the order of DimSeamless; as above */
 
 /* The model's defaults, its first class, its native size, seed 0. */
 void     dim_params_init  (DimParams *params, const DimModelInfo *info);
@@ -234,6 +242,8 @@ gboolean dim_params_check (const DimParams *params, const DimModelInfo *info, GE
 /* Where params_check says DIM_ERROR_NO_MEMORY: width and height become the largest of their shape that fits into memory,
  * with a sixteenth to spare, as what is free changes all the time; FALSE, and untouched: no size does. */
 gboolean dim_params_shrink (DimParams *params, const DimModelInfo *info);
+/* The nearest size whose sides may be seamless where params asks for that; FALSE, and untouched: it has such a size. */
+gboolean dim_params_fit    (DimParams *params, const DimModelInfo *info);
 /* Never fails for params that are in range; allocates nothing of size. */
 void     dim_estimate     (const DimModelInfo *info, const DimParams *params, DimEstimate *estimate);
 gint64   dim_seed_fresh   (void); /* a random seed */
@@ -278,6 +288,7 @@ typedef struct {
     char         device[8];     /* device=auto|cpu|cuda|ref; "auto" */
     DimPrecision precision;     /* precision=auto|f32|bf16 */
     int          tile;          /* tile=N; -1 */
+    DimSeamless  seamless;      /* seamless=off|x|y|both */
 } DimOptions;
 
 /* init, copy, parse, load and record initialise their target, which must hold nothing; on failure it is left alone. */

@@ -35,8 +35,12 @@ static gboolean load_net(DimModel *model, double share, DimTask *task, GError **
     const DimNetProgress progress = {task, 0, share};
     DimWeights *weights = dim_model_spec_open_weights(spec, spec->net_weights, error);
 
+    /* Products of the backbone only: an autoencoder's errors would be seen. */
+    if (model->precision == DIM_PRECISION_BF16)
+        dk_device_set_products(model->dk, DK_PRODUCTS_BF16);
     if (weights)
         model->net = spec->net->load(model->dk, spec->net_config, weights, &progress, error);
+    dk_device_set_products(model->dk, DK_PRODUCTS_F32);
     dim_weights_close(&weights);
     return model->net != NULL;
 }
@@ -73,14 +77,16 @@ static gboolean load_parts(DimModel *model, DimTask *task, GError **error)
     return TRUE;
 }
 
+static DimPrecision running_precision(const DkDevice *dk, DimPrecision asked)
+{
+    if (asked != DIM_PRECISION_AUTO)
+        return asked;
+    return dk_device_has_fast_bf16(dk) ? DIM_PRECISION_BF16 : DIM_PRECISION_F32;
+}
+
 DimModel *dim_model_open(DimDevice *device, const char *folder, DimParts parts,
                          DimPrecision precision, DimTask *task, GError **error)
 {
-    if (precision == DIM_PRECISION_BF16) {
-        g_set_error_literal(error, DIM_ERROR, DIM_ERROR_UNSUPPORTED,
-                            "bf16 is not in this version; use --precision f32");
-        return NULL;
-    }
     DimModelSpec *spec = dim_model_spec_read(folder, error);
     if (!spec)
         return NULL;
@@ -89,7 +95,7 @@ DimModel *dim_model_open(DimDevice *device, const char *folder, DimParts parts,
     *model = (DimModel){.device = device,
                         .dk = dim_device_dk(device),
                         .spec = spec,
-                        .precision = DIM_PRECISION_F32,
+                        .precision = running_precision(dim_device_dk(device), precision),
                         .parts = parts};
     dim_device_count_models(device, 1);
     dim_dk_follow(model->dk, task);

@@ -45,7 +45,10 @@ int tool_forward(int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
 
-    if (!tool_parse(&argc, &argv, entries, NULL, 0, &o.common))
+    const gboolean parsed = tool_parse(&argc, &argv, entries, NULL, 0, &o.common);
+    if (!o.common.precision_name)
+        o.common.precision = DIM_PRECISION_F32; /* what the golden cases are compared with */
+    if (!parsed)
         status = TOOL_USAGE;
     else if (!o.inputs || !o.output)
         status = tool_usage("forward: expected --inputs FILE and --output FILE");

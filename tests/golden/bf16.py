@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""A golden case with bf16 products beside the same with f32 ones.
+
+    bf16.py [--least X] [--most X] DIM FOLDER
+
+Runs FOLDER's case.json twice, with --precision f32 and bf16, and prints how far the results lie apart: |a-b|/|b|, per tensor, with the
+largest difference. It must be at least X (else nothing was rounded) and at most X.
+Exit status: 0 it is, 1 it is not.
+"""
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+
+import compare
+
+
+def run(case, binary, folder, precision):
+    out = os.path.join(folder, precision + ".safetensors")
+    argv = case.argv(binary, out, {"--precision": precision, "--device": "cpu"})
+    done = subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{case.name}: --precision {precision}: {compare.last_line(done.stderr)}")
+    return compare.read_tensors(out)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--least", type=float, default=1e-5)
+    parser.add_argument("--most", type=float, required=True)
+    parser.add_argument("dim")
+    parser.add_argument("folder")
+    options = parser.parse_args()
+    case = compare.Case(os.path.join(options.folder, "case.json"), options.folder)
+    faults = 0
+    with tempfile.TemporaryDirectory() as folder:
+        exact = run(case, options.dim, folder, "f32")
+        rounded = run(case, options.dim, folder, "bf16")
+    for name, want in exact.items():
+        worst, _, relative = compare.tensor_errors(rounded[name], want)
+        good = options.least <= relative <= options.most
+        faults += not good
+        print(f"{'ok' if good else 'FAIL'} {case.name} {name}: rel_l2 {relative:.2e}, max_abs {worst:.2e}")
+    return faults > 0
+
+
+sys.exit(main())
