@@ -161,6 +161,20 @@ class Train(unittest.TestCase):
         self.assertIn("goes on", done.stdout)
         self.assertLess(len(self.losses("run")), 20000)
 
+    def test_sheets(self):
+        """Drawing sheets on the way, even one that a signal breaks off, changes nothing."""
+        self.begin("plain")
+        with subprocess.Popen([DIM, "train", "--data", self.data, "--output", "run", *TINY, "--batch", "4", "--steps",
+                               str(STEPS), "--sheet-every", "0.000001"], cwd=self.folder.name, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as process:
+            while not os.path.exists(self.path("run", "sheet.png")) and process.poll() is None:
+                time.sleep(0.002)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual((process.communicate(timeout=250)[1], process.returncode), ("", 0))
+        self.assertLess(len(self.losses("run")), STEPS + 1)
+        self.dim("train", "--output", "run", "--sheet-every", 0)
+        self.assertEqual(self.results("run"), self.results("plain"))
+
     def test_over(self):
         """A training that is over stays as it is; more steps go on, and are recorded; fewer than are done are refused."""
         self.begin("run", "--micro-batch", 2)
