@@ -34,7 +34,8 @@ typedef struct DkWeight DkWeight;
 
 typedef enum { DK_OK, DK_NO_MEMORY, DK_CANCELLED, DK_DEVICE_FAILED, DK_UNSUPPORTED } DkStatus;
 typedef enum { DK_F32, DK_F64, DK_I32 } DkType;
-typedef enum { DK_ACT_NONE, DK_ACT_SILU, DK_ACT_RELU, DK_ACT_TANH } DkAct;
+/* GELU in its tanh form: x / 2 · (1 + tanh (sqrt (2 / π) (x + 0.044715 x³))) */
+typedef enum { DK_ACT_NONE, DK_ACT_SILU, DK_ACT_RELU, DK_ACT_TANH, DK_ACT_GELU } DkAct;
 typedef enum { DK_NORM_RMS, DK_NORM_LAYER } DkNorm;
 typedef enum { DK_RESIZE_NEAREST, DK_RESIZE_BOX, DK_RESIZE_BILINEAR } DkResize;
 typedef enum { DK_PRODUCTS_F32, DK_PRODUCTS_BF16 } DkProducts;

@@ -91,7 +91,8 @@ static dnnl_status_t append_ops(dnnl_post_ops_t ops, const OnednnShape *s)
 {
     static const dnnl_alg_kind_t kinds[] = {[DK_ACT_SILU] = dnnl_eltwise_swish,
                                             [DK_ACT_RELU] = dnnl_eltwise_relu,
-                                            [DK_ACT_TANH] = dnnl_eltwise_tanh};
+                                            [DK_ACT_TANH] = dnnl_eltwise_tanh,
+                                            [DK_ACT_GELU] = dnnl_eltwise_gelu_tanh};
     const dnnl_status_t status = s->accumulate ? append_sum(ops) : dnnl_success;
     if (status || s->act == DK_ACT_NONE)
         return status;

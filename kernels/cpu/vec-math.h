@@ -120,6 +120,28 @@ static inline Vec vec_tanh(Vec x)
     return vec_select(a < 0.625f, small, (Vec)((VecInt)large | sign));
 }
 
+/* GELU is x times the sigmoid of z = 2 sqrt (2 / π) (x + 0.044715 x³), to 3e-7 of |x|; beyond 16
+ * the sigmoid is 0 or 1, and z would overflow. */
+static inline Vec vec_gelu_inner(Vec x)
+{
+    const Vec near = vec_at_most(vec_at_least(x, -16), 16);
+    return near * vec_fma(near * near, vec_all(0.07135481627f), vec_all(1.595769122f));
+}
+
+static inline Vec vec_gelu(Vec x)
+{
+    const Vec z = vec_gelu_inner(x);
+    return x * vec_sigmoid_by(z, vec_exp_negative(-vec_abs(z)));
+}
+
+static inline Vec vec_gelu_slope(Vec x)
+{
+    const Vec z = vec_gelu_inner(x), e = vec_exp_negative(-vec_abs(z)), near = vec_at_most(x, 16);
+    const Vec large = 1 / (e + 1), small = e * large, in = vec_at_least(near, -16);
+    const Vec slope = vec_fma(in * in, vec_all(0.2140644488f), vec_all(1.595769122f));
+    return vec_fma(small * large, in * slope, vec_select(z < 0, small, large));
+}
+
 static inline Vec vec_act(Vec x, DkAct act)
 {
     switch (act) {
@@ -129,6 +151,8 @@ static inline Vec vec_act(Vec x, DkAct act)
         return vec_at_least(x, 0);
     case DK_ACT_TANH:
         return vec_tanh(x);
+    case DK_ACT_GELU:
+        return vec_gelu(x);
     case DK_ACT_NONE:
         break;
     }
@@ -147,6 +171,8 @@ static inline Vec vec_act_slope(Vec x, DkAct act)
         const Vec e = vec_exp_negative(vec_abs(x) * -2), w = 1 / (e + 1);
         return e * 4 * w * w;
     }
+    case DK_ACT_GELU:
+        return vec_gelu_slope(x);
     case DK_ACT_NONE:
         break;
     }

@@ -56,6 +56,12 @@ __typeof__(dk_squared_error) dk_ref_squared_error;
 __typeof__(dk_sum_squares) dk_ref_sum_squares;
 __typeof__(dk_adamw) dk_ref_adamw;
 
+/* What the sigmoid of GELU is taken of: (1 + tanh (z / 2)) / 2 = 1 / (1 + e^-z). */
+static inline double dk_ref_gelu_inner(double x)
+{
+    return 1.5957691216057308 * (x + 0.044715 * x * x * x);
+}
+
 static inline double dk_ref_apply_act(double x, DkAct act)
 {
     switch (act) {
@@ -65,6 +71,8 @@ static inline double dk_ref_apply_act(double x, DkAct act)
         return x > 0 ? x : 0;
     case DK_ACT_TANH:
         return tanh(x);
+    case DK_ACT_GELU:
+        return x / (1 + exp(-dk_ref_gelu_inner(x)));
     case DK_ACT_NONE:
         break;
     }
@@ -82,6 +90,11 @@ static inline double dk_ref_act_slope(double x, DkAct act)
         return x > 0 ? 1 : 0;
     case DK_ACT_TANH:
         return 1 - t * t;
+    case DK_ACT_GELU: {
+        const double e = exp(-fabs(dk_ref_gelu_inner(x))), large = 1 / (1 + e), small = e * large;
+        return (x < 0 ? small : large) +
+               x * small * large * 1.5957691216057308 * (1 + 3 * 0.044715 * x * x);
+    }
     case DK_ACT_NONE:
         break;
     }

@@ -9,7 +9,7 @@ static void check(Kern *k, const int64_t *s)
 {
     const int64_t shape[] = {s[0], s[1], s[2]}, taps = s[3];
     const bool ordered = kern_bits(k) % 2, bias = kern_bits(k) % 2;
-    const DkAct act = kern_bits(k) % 4;
+    const DkAct act = kern_bits(k) % 5;
     kern_note(k, " ordered=%d bias=%d act=%d", ordered, bias, act);
     KernTensor *x = kern_input(k, 3, shape, s[4]);
     KernTensor *w = kern_normal(k, 2, (int64_t[]){s[2], taps}, 0);

@@ -11,7 +11,7 @@ static void check(Kern *k, const int64_t *s)
     const int64_t h = s[1], w = s[2], in = s[3], out = s[4];
     const int kernel = (int)s[5], stride = (int)s[6];
     const bool accumulate = kern_bits(k) % 2, bias = kern_bits(k) % 2;
-    const DkAct act = kern_bits(k) % 4;
+    const DkAct act = kern_bits(k) % 5;
     DkPad pad = {kernel / 2, kernel / 2, kernel / 2, kernel / 2};
     if (kern_bits(k) % 2)
         pad = (DkPad){(int)(kern_bits(k) % 2), kernel - 1, kernel - 1, (int)(kern_bits(k) % 2)};

@@ -32,7 +32,7 @@ const KernOp kern_gate_add_backward = {
 
 static void check_act(Kern *k, const int64_t *s)
 {
-    const DkAct act = kern_bits(k) % 4;
+    const DkAct act = kern_bits(k) % 5;
     kern_note(k, " act=%d", act);
     KernTensor *x = kern_normal(k, 2, s, s[2] - 1);
     KernTensor *dy = kern_input(k, 2, s, s[2]);

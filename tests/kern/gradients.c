@@ -529,6 +529,7 @@ int main(void)
     act(&c, DK_ACT_SILU);
     act(&c, DK_ACT_RELU);
     act(&c, DK_ACT_TANH);
+    act(&c, DK_ACT_GELU);
     conv2d_dw(&c);
     gather(&c, 2);
     gather(&c, 1);

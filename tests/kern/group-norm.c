@@ -63,7 +63,7 @@ const KernOp kern_group_stats = {
 static void check_group_apply(Kern *k, const int64_t *s)
 {
     const int64_t n_channels = s[3] * s[4], shape[] = {s[0], s[1], s[2], n_channels};
-    const DkAct act = kern_bits(k) % 4;
+    const DkAct act = kern_bits(k) % 5;
     kern_note(k, " act=%d", act);
     KernTensor *x = kern_input(k, 4, shape, s[5] - 1);
     KernTensor *w = kern_normal(k, 1, &n_channels, 0), *b = kern_normal(k, 1, &n_channels, 0);

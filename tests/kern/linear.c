@@ -10,7 +10,7 @@ static void check_products(Kern *k, const int64_t *s, DkProducts products)
 {
     const int64_t m = s[0], n = s[1], in = s[2];
     const bool accumulate = kern_bits(k) % 2, bias = kern_bits(k) % 2;
-    const DkAct act = kern_bits(k) % 4;
+    const DkAct act = kern_bits(k) % 5;
     kern_note(k, " accumulate=%d bias=%d act=%d", accumulate, bias, act);
     KernTensor *x = kern_input(k, 2, (int64_t[]){m, in}, s[3] - 1);
     KernTensor *b = kern_normal(k, 1, &n, 0);

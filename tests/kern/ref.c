@@ -170,6 +170,8 @@ static void elementwise(Check *c)
     dk_write(c->dev, x, (float[]){0, 1, -2, 30});
     dk_act(c->dev, y, x, DK_ACT_SILU);
     EXPECT(c, check_near(c, y, (double[]){0, 0.731058578630005, -0.238405844044235, 30}, tight));
+    dk_act(c->dev, y, x, DK_ACT_GELU);
+    EXPECT(c, check_near(c, y, (double[]){0, 0.841191990608277, -0.045402305912225, 30}, tight));
     dk_act(c->dev, x, x, DK_ACT_RELU);
     EXPECT(c, check_near(c, x, (double[]){0, 1, 0, 30}, 0));
     check_release(c);
