@@ -22,6 +22,9 @@ typedef struct {
         out_channels; /* of the picture that is encoded, decoded; 3 but for odd kl configurations */
     double default_scale_factor;
     gboolean has_files; /* FALSE: family none */
+    /* Latent pixels around a picture on a torus that decoding must see for its borders to be like
+     * its inner lines; 0: each is decoded by itself. */
+    int margin;
 } DimAutoencoderFacts;
 
 typedef struct DimAutoencoder DimAutoencoder;

@@ -19,6 +19,13 @@ static gboolean fit(int asked, int pixels, int multiple, int factor, int *side)
     return fitted <= 1 << 30;
 }
 
+static int factor(const DimModelSpec *spec, const DimParams *params)
+{
+    return params->upsample == DIM_UPSAMPLE_AUTO
+               ? dim_upsample_factor(params->width, params->height, spec->info.native_size)
+               : params->upsample;
+}
+
 gboolean dim_grid_for(const DimModelSpec *spec, const DimParams *params, DimGrid *grid)
 {
     DimNetFacts facts = {0};
@@ -27,10 +34,23 @@ gboolean dim_grid_for(const DimModelSpec *spec, const DimParams *params, DimGrid
     spec->net->facts(spec->net_config, &facts);
     spec->autoencoder->facts(spec->autoencoder_config, &codec);
     grid->pixels = codec.factor;
-    grid->upsample =
-        params->upsample == DIM_UPSAMPLE_AUTO
-            ? dim_upsample_factor(params->width, params->height, spec->info.native_size)
-            : params->upsample;
+    grid->upsample = factor(spec, params);
+    grid->seamless = params->seamless;
+    grid->margin_width = params->seamless & DIM_SEAMLESS_X ? codec.margin : 0;
+    grid->margin_height = params->seamless & DIM_SEAMLESS_Y ? codec.margin : 0;
     return fit(params->width, grid->pixels, facts.width_multiple, grid->upsample, &grid->width) &&
            fit(params->height, grid->pixels, facts.height_multiple, grid->upsample, &grid->height);
+}
+
+void dim_grid_units(const DimModelSpec *spec, const DimParams *params, gint64 *width,
+                    gint64 *height)
+{
+    DimNetFacts facts = {0};
+    DimAutoencoderFacts codec = {0};
+
+    spec->net->facts(spec->net_config, &facts);
+    spec->autoencoder->facts(spec->autoencoder_config, &codec);
+    const gint64 pixels = (gint64)codec.factor * factor(spec, params);
+    *width = pixels * facts.width_multiple;
+    *height = pixels * facts.height_multiple;
 }

@@ -90,15 +90,18 @@ static double backbone_flop(const DimModelSpec *spec, const DimParams *params,
 static gint64 run_bytes(const DimModelSpec *spec, const DimParams *params, const DimShape *shape,
                         double *decode_flop)
 {
-    const gint64 cells = (gint64)shape->grid.width * shape->grid.height;
-    const gint64 pixels = cells * shape->grid.pixels * shape->grid.pixels;
+    const DimGrid *grid = &shape->grid;
+    const int high = grid->height + 2 * grid->margin_height,
+              wide = grid->width + 2 * grid->margin_width;
+    const double cells = (double)grid->width * grid->height, decoded = (double)high * wide;
     gint64 decode = 0, activations = dim_workspace_measure(shape, NULL);
     double total;
 
-    spec->autoencoder->estimate(spec->autoencoder_config, shape->grid.height, shape->grid.width,
-                                params->tile, &decode, decode_flop);
-    total = sizeof(float) * ((double)cells * spec->info.backbone.channels + 3.0 * pixels +
-                             3.0 * params->width * params->height);
+    spec->autoencoder->estimate(spec->autoencoder_config, high, wide, params->tile, &decode,
+                                decode_flop);
+    total = sizeof(float) *
+            ((cells + (decoded > cells ? decoded : 0)) * spec->info.backbone.channels +
+             3 * decoded * grid->pixels * grid->pixels + 3.0 * params->width * params->height);
     total += activations < 0 ? (double)G_MAXINT64 : (double)MAX(activations, decode);
     return total < (double)G_MAXINT64 ? (gint64)total : G_MAXINT64;
 }
@@ -198,6 +201,9 @@ static gboolean check_run(const DimParams *params, GError **error)
         return dim_fail(error, DIM_ERROR_ARGUMENT, "upsample",
                         "%d; expected auto, off or a factor from 2 to %d", params->upsample,
                         DIM_UPSAMPLE_MAX);
+    if ((int)params->seamless < DIM_SEAMLESS_OFF || params->seamless > DIM_SEAMLESS_BOTH)
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "seamless", "%d; expected off, x, y or both",
+                        (int)params->seamless);
     if (params->tile < -1)
         return dim_fail(error, DIM_ERROR_ARGUMENT, "tile", "%d; expected 0 or more", params->tile);
     return TRUE;
@@ -243,6 +249,7 @@ static gboolean shrink(DimParams *params, const DimModelInfo *info, gint64 held,
         const int side = low + (high - low) / 2;
         trial.width = (int)round((double)params->width * side / longer);
         trial.height = (int)round((double)params->height * side / longer);
+        dim_params_fit(&trial, info);
         if (fits(&trial, info, held, available - available / 16, &bytes)) {
             low = side;
             best = trial;
@@ -272,6 +279,57 @@ static char *suggest_size(const DimParams *params, const DimModelInfo *info, gin
                : g_strdup("; no size of this shape fits");
 }
 
+/* ---- sizes of seamless pictures ---- */
+
+enum { FIT_TRIALS_MAX = 64 };
+
+/* To the multiple of `unit` that is nearest; of two, and with `up`, the larger one. */
+static int fit_side(int side, gint64 unit, gboolean up)
+{
+    const gint64 n = (side + (up ? unit - 1 : unit / 2)) / unit;
+
+    return (int)MIN(MAX(n, 1) * unit, G_MAXINT / unit * unit);
+}
+
+/* Another size may have another factor of upsampling, and so another unit: then the size grows
+ * until it agrees with itself. */
+gboolean dim_params_fit(DimParams *params, const DimModelInfo *info)
+{
+    const DimModelSpec *spec = dim_model_spec_of(info);
+    DimParams trial = *params;
+    gint64 width, height;
+
+    for (int i = 0; i < FIT_TRIALS_MAX; i++) {
+        const DimParams last = trial;
+        dim_grid_units(spec, &last, &width, &height);
+        if (trial.seamless & DIM_SEAMLESS_X)
+            trial.width = fit_side(trial.width, width, i > 0);
+        if (trial.seamless & DIM_SEAMLESS_Y)
+            trial.height = fit_side(trial.height, height, i > 0);
+        if (trial.width == last.width && trial.height == last.height)
+            break;
+    }
+    const gboolean is_other = trial.width != params->width || trial.height != params->height;
+    *params = trial;
+    return is_other;
+}
+
+static gboolean check_seamless(const DimParams *params, const DimModelSpec *spec, GError **error)
+{
+    DimParams nearest = *params;
+    gint64 width, height;
+
+    if (!dim_params_fit(&nearest, &spec->info))
+        return TRUE;
+    g_autofree char *size = g_strdup_printf("size %dx%d", params->width, params->height);
+    dim_grid_units(spec, params, &width, &height);
+    return dim_fail(error, DIM_ERROR_ARGUMENT, size,
+                    "a seamless picture's sides are multiples of %d pixels here; the nearest such "
+                    "size is %dx%d",
+                    (int)(params->seamless & DIM_SEAMLESS_X ? width : height), nearest.width,
+                    nearest.height);
+}
+
 static gboolean check_size(const DimParams *params, const DimModelSpec *spec, gint64 held,
                            GError **error)
 {
@@ -284,7 +342,7 @@ static gboolean check_size(const DimParams *params, const DimModelSpec *spec, gi
         return dim_fail(error, DIM_ERROR_ARGUMENT, size, "expected sides of %d pixels or more",
                         least);
     if (fits(params, &spec->info, held, available, &bytes))
-        return TRUE;
+        return check_seamless(params, spec, error);
     g_autofree char *suggestion = suggest_size(params, &spec->info, held, available);
     if (bytes == G_MAXINT64)
         return dim_fail(error, DIM_ERROR_NO_MEMORY, size, "no machine has the memory%s",

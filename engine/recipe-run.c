@@ -33,12 +33,13 @@ static int find(const char *const *names, const char *name)
 
 static gboolean set_option(DimOptions *options, const char *name, const char *value, GError **error)
 {
-    static const char *const names[] = {"threads", "device", "precision", "tile", NULL};
+    static const char *const names[] = {"threads", "device", "precision", "tile", "seamless", NULL};
     static const char *const devices[] = {"auto", "cpu", "cuda", "ref", NULL};
     static const char *const expected[] = {"0 to 1024", "auto, cpu, cuda or ref",
-                                           "auto, f32 or bf16", "0 or more latent pixels"};
+                                           "auto, f32 or bf16", "0 or more latent pixels",
+                                           "off, x, y or both"};
     const int option = find(names, name);
-    int precision;
+    int index;
     gboolean fits = FALSE;
 
     switch (option) {
@@ -51,19 +52,26 @@ static gboolean set_option(DimOptions *options, const char *name, const char *va
             g_strlcpy(options->device, value, sizeof options->device);
         break;
     case 2:
-        precision = find(precisions, value);
-        fits = precision >= 0;
+        index = find(precisions, value);
+        fits = index >= 0;
         if (fits)
-            options->precision = (DimPrecision)precision;
+            options->precision = (DimPrecision)index;
         break;
     case 3:
         fits = parse_count(value, 0, G_MAXINT, &options->tile);
         break;
+    case 4:
+        index = find(dim_seamless_names(), value);
+        fits = index >= 0;
+        if (fits)
+            options->seamless = (DimSeamless)index;
+        break;
     default: {
         g_autofree char *near = dim_text_suggest(name, names);
         return dim_fail(error, DIM_ERROR_ARGUMENT, "options",
-                        DIM_NAME " is unknown%s; expected threads, device, precision or tile", name,
-                        near);
+                        DIM_NAME
+                        " is unknown%s; expected threads, device, precision, tile or seamless",
+                        name, near);
     }
     }
     return fits || dim_fail(error, DIM_ERROR_ARGUMENT, "options", "%s=%.80s; expected %s", name,
@@ -132,6 +140,7 @@ gboolean dim_recipe_resolve(const DimRecipe *recipe, const DimModelInfo *info, D
         !find_label(info, recipe->class_name, &asked.label, error))
         return FALSE;
     asked.tile = options.tile;
+    asked.seamless = options.seamless;
     if (recipe->width != 0)
         asked.width = recipe->width;
     if (recipe->height != 0)
@@ -189,6 +198,19 @@ static char *device_name(const DimDevice *device)
     return name;
 }
 
+/* Those that decide about the picture. */
+static char *record_options(const DimOptions *options, const char *precision, DimSeamless seamless)
+{
+    GString *text = g_string_new(NULL);
+
+    if (strcmp(options->device, "auto"))
+        g_string_append_printf(text, "device=%s ", options->device);
+    g_string_append_printf(text, "precision=%s", precision);
+    if (seamless)
+        g_string_append_printf(text, " seamless=%s", dim_seamless_names()[seamless]);
+    return g_string_free(text, FALSE);
+}
+
 void dim_recipe_record(DimRecipe *record, const DimModel *model, const DimParams *params,
                        const DimOptions *options, const char *model_hash)
 {
@@ -209,10 +231,7 @@ void dim_recipe_record(DimRecipe *record, const DimModel *model, const DimParams
     put(&record->sampler, g_strdup(params->sampler));
     put(&record->upsample,
         grid.upsample > 1 ? g_strdup_printf("%d", grid.upsample) : g_strdup("off"));
-    put(&record->options,
-        strcmp(options->device, "auto")
-            ? g_strdup_printf("device=%s precision=%s", options->device, precision)
-            : g_strdup_printf("precision=%s", precision));
+    put(&record->options, record_options(options, precision, params->seamless));
     put(&record->model_hash, g_strdup(model_hash ? model_hash : ""));
     put(&record->device, device_name(model->device));
     put(&record->precision, g_strdup(precision));

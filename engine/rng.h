@@ -12,8 +12,9 @@
 
 /* What the numbers are for. Numbers of two streams have nothing in common. */
 typedef enum {
-    DIM_NOISE_START,  /* the start noise of the picture, or of the small grid below it */
-    DIM_NOISE_DETAIL, /* what upsampling adds inside a cell */
+    DIM_NOISE_START,          /* the start noise of the picture, or of the small grid below it */
+    DIM_NOISE_DETAIL,         /* what upsampling adds inside a cell */
+    DIM_NOISE_STEP = 1 << 30, /* what step k adds: k pairs further on, as the two above */
 } DimNoiseStream;
 
 /* Philox 4x32 with ten rounds: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
@@ -34,6 +35,8 @@ typedef enum {
     DIM_RANDOM_TRAIN_NOISE,  /* k: the place in the latent */
     DIM_RANDOM_TEST,         /* the same for the test loss */
     DIM_RANDOM_TEST_NOISE,
+    DIM_RANDOM_ROLL, /* not of training: a seamless picture's; index: of the evaluation, k: the side
+                      */
 } DimRandomStream;
 
 /* Number k of those that belong to `index` of a stream: uniform in [0, 1), of 53 bits. The same
@@ -51,5 +54,14 @@ double dim_random_normal(gint64 seed, DimRandomStream stream, gint64 index, guin
  * factor times the cells' means is the small picture's noise, so that a thumbnail foretells the
  * picture. */
 void dim_noise_fill(float *out, gint64 seed, int channels, int height, int width, int factor);
+/* The same for what step `step` of a sampler adds, 0 the noisiest. */
+void dim_noise_fill_step(float *out, gint64 seed, int step, int channels, int height, int width,
+                         int factor);
+
+/* ln u for 0 < u <= 1, and cosine and sine of 2 pi u for 0 <= u < 1: the same bits on every
+ * machine, within 4e-16 (of the value; of 1). */
+double dim_log(double u);
+double dim_cos_turns(double u);
+double dim_sin_turns(double u);
 
 #endif

@@ -7,6 +7,7 @@
 #include "error.h"
 #include "params.h"
 #include "rng.h"
+#include "seamless.h"
 #include "task.h"
 #include "upsample.h"
 #include "workspace.h"
@@ -17,10 +18,12 @@ struct DimSampler {
     DimPrompt prompt;
     DimDefaults upsample; /* theta, eta, t */
     int width, height, tile, steps;
+    gint64 seed;
 
     DimSchedule schedule;
     DimTime *times;         /* [steps + 1] */
     DimWorkspace workspace; /* closed once the latent is in `latent` for good */
+    gint32 *roll_rows;      /* [2 h w], for one evaluation; only of a seamless picture */
     DimArray latent;        /* [1, C, h, w] */
     gboolean latent_is_final;
 
@@ -63,6 +66,17 @@ static gboolean fill_latent(DimSampler *sampler, const DimParams *params, GError
     return TRUE;
 }
 
+static gboolean make_roll_rows(DimSampler *sampler, GError **error)
+{
+    const gsize n = 2 * (gsize)sampler->shape.grid.height * sampler->shape.grid.width;
+
+    if (!sampler->shape.grid.seamless)
+        return TRUE;
+    sampler->roll_rows = g_try_new(gint32, n);
+    return sampler->roll_rows ||
+           dim_fail_memory(error, "order tables", n * sizeof *sampler->roll_rows);
+}
+
 static gboolean set_up(DimSampler *sampler, const DimParams *params, GError **error)
 {
     DimModel *model = sampler->model;
@@ -77,7 +91,7 @@ static gboolean set_up(DimSampler *sampler, const DimParams *params, GError **er
     dim_estimate(&spec->info, params, &estimate);
     sampler->flop_total = estimate.flop;
     if (!dim_workspace_open(&sampler->workspace, &sampler->shape, model->dk, model->net, error) ||
-        !fill_latent(sampler, params, error))
+        !make_roll_rows(sampler, error) || !fill_latent(sampler, params, error))
         return FALSE;
     dk_write(model->dk, sampler->workspace.x, sampler->latent.data);
     return dim_dk_check(model->dk, "starting a run", error);
@@ -92,7 +106,8 @@ DimSampler *dim_sampler_new(DimModel *model, const DimParams *params, GError **e
                             .width = params->width,
                             .height = params->height,
                             .tile = params->tile,
-                            .steps = params->steps};
+                            .steps = params->steps,
+                            .seed = params->seed};
     model->n_samplers++;
     if (!set_up(sampler, params, error))
         dim_sampler_free(&sampler);
@@ -109,6 +124,7 @@ void dim_sampler_free(DimSampler **address)
     dim_schedule_clear(&sampler->schedule);
     dim_array_clear(&sampler->latent);
     g_free(sampler->times);
+    g_free(sampler->roll_rows);
     sampler->model->n_samplers--;
     g_free(sampler);
     *address = NULL;
@@ -154,14 +170,14 @@ static DkTensor planes(DkTensor x)
 }
 
 /* eps += theta up (eps_small / m - down (eps)) */
-static void follow_small(DimSampler *sampler, DkTensor eps, const DimTime *now)
+static void follow_small(DimSampler *sampler, DkTensor eps, DkTensor x, const DimTime *now)
 {
     DimWorkspace *work = &sampler->workspace;
     DkDevice *dk = sampler->model->dk;
     const int m = sampler->shape.grid.upsample;
     const DimUpsample small = dim_upsample_at(&sampler->schedule, m, now->tc);
 
-    dk_resize(dk, planes(work->small_work), planes(work->x), DK_RESIZE_BOX);
+    dk_resize(dk, planes(work->small_work), planes(x), DK_RESIZE_BOX);
     dk_axpby(dk, work->small_x, (float)small.scale, work->small_work, 0);
     const DkTensor eps_small = run_pass(sampler, &work->small_pass, work->small_x, &small.at);
     make_noise(sampler, eps_small, work->small_x, &small.at);
@@ -172,10 +188,9 @@ static void follow_small(DimSampler *sampler, DkTensor eps, const DimTime *now)
     dk_axpby(dk, eps, (float)sampler->upsample.theta, work->spread, 1);
 }
 
-/* The prediction at the present x, of the kind that the method wants. */
-static DkTensor predict(DimSampler *sampler, const DimTime *now)
+/* The prediction at x, of the kind that the method wants. */
+static DkTensor predict_at(DimSampler *sampler, DkTensor x, const DimTime *now)
 {
-    const DkTensor x = sampler->workspace.x;
     const DkTensor p = run_pass(sampler, &sampler->workspace.pass, x, now);
     DimPrediction is = sampler->model->spec->prediction;
     const gboolean guided_by_small =
@@ -187,10 +202,37 @@ static DkTensor predict(DimSampler *sampler, const DimTime *now)
         is = DIM_PREDICTION_EPSILON;
     }
     if (guided_by_small)
-        follow_small(sampler, p, now);
+        follow_small(sampler, p, x, now);
     if (sampler->shape.method->wants_data)
         make_data(sampler, p, x, now, is);
     return p;
+}
+
+/* Every number of a plane a row of its own, as dk_gather takes them. */
+static DkTensor rows(DkTensor x)
+{
+    return dk_tensor_reshape(x, 3, (gint64[]){x.sizes[1], x.sizes[2] * x.sizes[3], 1});
+}
+
+/* The prediction at the present x. For a seamless picture it is made of x rolled, and rolled back.
+ */
+static DkTensor predict(DimSampler *sampler, const DimTime *now)
+{
+    const DimWorkspace *work = &sampler->workspace;
+    const DimGrid *grid = &sampler->shape.grid;
+    DkDevice *dk = sampler->model->dk;
+    gint32 *from = sampler->roll_rows;
+
+    if (!grid->seamless)
+        return predict_at(sampler, work->x, now);
+    gint32 *back = from + (gsize)grid->height * grid->width;
+    dim_seamless_rows(grid, dim_seamless_roll(grid, sampler->seed, sampler->at), from, back);
+    dk_write(dk, work->from, from);
+    dk_write(dk, work->back, back);
+    dk_gather(dk, rows(work->rolled), rows(work->x), work->from);
+    const DkTensor p = predict_at(sampler, work->rolled, now);
+    dk_gather(dk, rows(work->rolled), rows(p), work->back);
+    return work->rolled;
 }
 
 gboolean dim_sampler_step(DimSampler *sampler, GError **error)
@@ -264,12 +306,16 @@ gboolean dim_sampler_latent(DimSampler *sampler, DimArray *z, GError **error)
 
 static void crop(const DimSampler *sampler, const DimArray *image, float *rgb, gsize row_stride)
 {
-    const gint64 rows = image->sizes[2], columns = image->sizes[3];
+    const DimGrid *grid = &sampler->shape.grid;
+    const gint64 n_rows = image->sizes[2], n_columns = image->sizes[3],
+                 top = (gint64)grid->margin_height * grid->pixels,
+                 left = (gint64)grid->margin_width * grid->pixels;
 
     for (int i = 0; i < sampler->height; i++)
         for (int j = 0; j < sampler->width; j++)
             for (int c = 0; c < 3; c++) {
-                const float v = image->data[(c * rows + i) * columns + j] * 0.5f + 0.5f;
+                const gint64 at = (c * n_rows + top + i) * n_columns + left + j;
+                const float v = image->data[at] * 0.5f + 0.5f;
                 rgb[i * row_stride + 3 * (gsize)j + c] = CLAMP(v, 0.0f, 1.0f);
             }
 }
@@ -290,13 +336,40 @@ static gboolean check_codec(const DimSampler *sampler, GError **error)
         channels, spec->info.autoencoder.family);
 }
 
-/* The picture takes the place of the activations: they are never both there. */
-gboolean dim_sampler_finish(DimSampler *sampler, float *rgb, gsize row_stride, GError **error)
+/* The picture of the latent, margins included, in an array of its own. */
+static gboolean decode(DimSampler *sampler, const DimArray *z, DimArray *image, GError **error)
 {
     DimModel *model = sampler->model;
     const gint64 pixels = sampler->shape.grid.pixels;
+    const gint64 sizes[] = {1, 3, z->sizes[2] * pixels, z->sizes[3] * pixels};
     const DimNetProgress progress = {&sampler->task, sampler->flop_done / sampler->flop_total,
                                      1 - sampler->flop_done / sampler->flop_total};
+
+    if (!dim_array_alloc(image, 4, sizes, error))
+        return FALSE;
+    dim_dk_follow(model->dk, &sampler->task);
+    const gboolean done = model->spec->autoencoder->decode(model->dk, model->ae, z, sampler->tile,
+                                                           image, &progress, error);
+    dim_dk_follow(model->dk, NULL);
+    return done;
+}
+
+static gboolean decode_torus(DimSampler *sampler, DimArray *image, GError **error)
+{
+    const DimGrid *grid = &sampler->shape.grid;
+    DimArray wide = {0};
+
+    if (!grid->margin_width && !grid->margin_height)
+        return decode(sampler, &sampler->latent, image, error);
+    const gboolean done = dim_seamless_wrap(grid, &sampler->latent, &wide, error) &&
+                          decode(sampler, &wide, image, error);
+    dim_array_clear(&wide);
+    return done;
+}
+
+/* The picture takes the place of the activations: they are never both there. */
+gboolean dim_sampler_finish(DimSampler *sampler, float *rgb, gsize row_stride, GError **error)
+{
     DimArray image = {0};
 
     g_assert(dim_sampler_done(sampler));
@@ -304,14 +377,7 @@ gboolean dim_sampler_finish(DimSampler *sampler, float *rgb, gsize row_stride, G
         !read_latent(sampler, error))
         return FALSE;
     dim_workspace_close(&sampler->workspace);
-    const gint64 sizes[] = {1, 3, sampler->latent.sizes[2] * pixels,
-                            sampler->latent.sizes[3] * pixels};
-    if (!dim_array_alloc(&image, 4, sizes, error))
-        return FALSE;
-    dim_dk_follow(model->dk, &sampler->task);
-    const gboolean done = model->spec->autoencoder->decode(model->dk, model->ae, &sampler->latent,
-                                                           sampler->tile, &image, &progress, error);
-    dim_dk_follow(model->dk, NULL);
+    const gboolean done = decode_torus(sampler, &image, error);
     if (done) {
         crop(sampler, &image, rgb, row_stride);
         dim_task_advance(&sampler->task, 1);

@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "workspace.h"
 
+#include "error.h"
+
 static gboolean take_upsample(DimWorkspace *workspace, const DimShape *shape, DimNet *net,
                               const gint64 *sizes, GError **error)
 {
@@ -14,6 +16,19 @@ static gboolean take_upsample(DimWorkspace *workspace, const DimShape *shape, Di
     workspace->small_work = dim_arena_take(&workspace->arena, DK_F32, 4, small);
     return dim_pass_plan(&workspace->small_pass, &workspace->arena, shape->spec, net, shape->batch,
                          h / m, w / m, h, w, error);
+}
+
+static gboolean take_seamless(DimWorkspace *workspace, const DimShape *shape, const gint64 *sizes,
+                              GError **error)
+{
+    const gint64 n = sizes[2] * sizes[3];
+
+    if (n > G_MAXINT32) /* the tables count in 32 bits */
+        return dim_fail(error, DIM_ERROR_NO_MEMORY, "size", "too large for a seamless picture");
+    workspace->rolled = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
+    workspace->from = dim_arena_take(&workspace->arena, DK_I32, 1, &n);
+    workspace->back = dim_arena_take(&workspace->arena, DK_I32, 1, &n);
+    return TRUE;
 }
 
 /* With upsample guidance both passes take the position table as resized to the large grid. */
@@ -28,6 +43,8 @@ static gboolean take(DimWorkspace *workspace, const DimShape *shape, DimNet *net
     workspace->x = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
     for (int i = 0; i < shape->method->n_kept; i++)
         workspace->kept[i] = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
+    if (shape->grid.seamless && !take_seamless(workspace, shape, sizes, error))
+        return FALSE;
     return dim_pass_plan(&workspace->pass, &workspace->arena, shape->spec, net, shape->batch, h, w,
                          upsamples ? h : 0, upsamples ? w : 0, error) &&
            (!upsamples || take_upsample(workspace, shape, net, sizes, error));

@@ -15,6 +15,7 @@ typedef struct {
     DkTensor kept[DIM_METHOD_KEPT_MAX];
     DkTensor small_x, small_work; /* [1, C, h / m, w / m] */
     DkTensor spread;              /* [1, C, h, w] */
+    DkTensor rolled, from, back;  /* only of a seamless picture: [1, C, h, w], [h w], [h w] */
 } DimWorkspace;
 
 /* What decides about a run's size. */

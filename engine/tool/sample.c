@@ -14,7 +14,7 @@
 
 typedef struct {
     ToolCommon common;
-    char *class_name, *size, *steps, *sampler, *guidance, *seed, *upsample, *recipe_file;
+    char *class_name, *size, *steps, *sampler, *guidance, *seed, *upsample, *seamless, *recipe_file;
     char *noise, *latent, *output;
     int tile;
 } Options;
@@ -92,6 +92,10 @@ static gboolean check_words(const Options *o)
         tool_usage("--upsample %s: expected auto, off or a factor", o->upsample);
         return FALSE;
     }
+    if (o->seamless && !g_strv_contains(dim_seamless_names(), o->seamless)) {
+        tool_usage("--seamless %s: expected off, x, y or both", o->seamless);
+        return FALSE;
+    }
     if (o->sampler && !g_strv_contains(known, o->sampler)) {
         g_autofree char *all = g_strjoinv(", ", (char **)known);
         tool_usage("--sampler %s: expected one of %s", o->sampler, all);
@@ -123,6 +127,10 @@ static gboolean apply_options(const Options *o, DimRecipe *recipe)
     replace(&recipe->class_name, o->class_name);
     replace(&recipe->sampler, o->sampler);
     replace(&recipe->upsample, o->upsample);
+    if (o->seamless) { /* the last word of a name counts */
+        g_autofree char *options = g_strdup_printf("%s seamless=%s", recipe->options, o->seamless);
+        replace(&recipe->options, options);
+    }
     return TRUE;
 }
 
@@ -365,6 +373,8 @@ int tool_sample(int argc, char **argv)
         {"seed", 0, 0, G_OPTION_ARG_FILENAME, &o.seed, "-1: a fresh one, which is reported", "K"},
         {"upsample", 0, 0, G_OPTION_ARG_FILENAME, &o.upsample, "Upsample guidance: auto, off or M",
          "HOW"},
+        {"seamless", 0, 0, G_OPTION_ARG_FILENAME, &o.seamless,
+         "Sides that fit when the picture is repeated: off, x, y or both", "HOW"},
         {"tile", 0, 0, G_OPTION_ARG_INT, &o.tile,
          "Decode about N x N latent pixels at a time; 0: all", "N"},
         {"recipe", 0, 0, G_OPTION_ARG_FILENAME, &o.recipe_file,
@@ -384,8 +394,8 @@ int tool_sample(int argc, char **argv)
         status = tool_usage("--latent %s: expected another file than --output", o.latent);
     else
         status = run_sample(&o);
-    char *texts[] = {o.class_name, o.size,        o.steps, o.sampler, o.guidance, o.seed,
-                     o.upsample,   o.recipe_file, o.noise, o.latent,  o.output};
+    char *texts[] = {o.class_name, o.size,     o.steps,       o.sampler, o.guidance, o.seed,
+                     o.upsample,   o.seamless, o.recipe_file, o.noise,   o.latent,   o.output};
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
     tool_common_clear(&o.common);

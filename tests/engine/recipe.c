@@ -172,20 +172,22 @@ static void test_options(void)
     g_assert_cmpint(options.tile, ==, -1);
     g_assert_cmpstr(options.device, ==, "auto");
     g_assert_cmpint(options.precision, ==, DIM_PRECISION_AUTO);
-    set(&recipe.options, "  threads=3 tile=0\tprecision=f32  device=ref ");
+    g_assert_cmpint(options.seamless, ==, DIM_SEAMLESS_OFF);
+    set(&recipe.options, "  threads=3 tile=0\tprecision=f32  device=ref seamless=x seamless=y");
     g_assert_true(dim_recipe_options(&recipe, &options, &error));
     g_assert_no_error(error);
     g_assert_cmpint(options.n_threads, ==, 3);
     g_assert_cmpint(options.tile, ==, 0);
     g_assert_cmpstr(options.device, ==, "ref");
     g_assert_cmpint(options.precision, ==, DIM_PRECISION_F32);
+    g_assert_cmpint(options.seamless, ==, DIM_SEAMLESS_Y); /* the last word counts */
     dim_recipe_clear(&recipe);
 }
 
 static void test_options_refused(void)
 {
     static const char *const bad[] = {
-        "threads",       "threads=",     "threads=-1", "threads=2x",       "tread=2",
+        "threads",       "threads=",     "threads=-1", "threads=2x",       "tread=2", "seamless=z",
         "device=abacus", "precision=f8", "tile=-1",    "tile=99999999999", "=3"};
     DimRecipe recipe;
     DimOptions options = {.tile = -77};

@@ -93,6 +93,19 @@ class Sample(unittest.TestCase):
         changed = recipe_of(self.read("d.png"))
         self.assertEqual(changed, {**recipe_of(first), "seed": 77, "width": 24, "height": 40})
 
+    def test_seamless(self):
+        plain = self.quick("a.png", "--size", "48x32")
+        both = self.quick("b.png", "--size", "48x32", "--seamless", "both")
+        self.assertNotEqual(pixels_of(plain), pixels_of(both))
+        self.assertNotIn("seamless", recipe_of(plain)["options"])
+        self.assertEqual(recipe_of(both)["options"], recipe_of(plain)["options"] + " seamless=both")
+        self.dim("--recipe", "b.png", "-o", "c.png", model=None)
+        self.assertEqual(both, self.read("c.png"))
+        self.dim("--recipe", "b.png", "--seamless", "off", "-o", "d.png", model=None)
+        self.assertEqual(plain, self.read("d.png"))
+        done = self.dim("--size", "100x50", "--seamless", "x", "-o", "e.png", status=1)
+        self.assertIn("96x50", done.stderr)
+
     def test_guidance_zero(self):
         zero = self.quick("a.png", "--guidance", 0)
         self.assertEqual(pixels_of(zero), pixels_of(self.quick("b.png", "--guidance", 0, "--class", "snow")))
@@ -125,7 +138,7 @@ class Sample(unittest.TestCase):
         for arguments in (["--steps", "0"], ["--steps", "x"], ["--size", "16"], ["--size", "16x"], ["--size", "0x16"],
                           ["--size", "16x16x16"], ["--seed", "-2"], ["--seed", "9007199254740992"], ["--seed", "1.5"],
                           ["--guidance", "x"], ["--guidance", "-1"], ["--guidance", "inf"], ["--sampler", "best"],
-                          ["--upsample", "x"], ["--tile", "-1"], ["--colour"], ["word"]):
+                          ["--upsample", "x"], ["--seamless", "z"], ["--tile", "-1"], ["--colour"], ["word"]):
             with self.subTest(arguments):
                 self.dim(*arguments, "-o", "a.png", status=2)
         self.dim(status=2)
