@@ -11,7 +11,7 @@
 #include "ui/dim-spin.h"
 
 #define ROWS_SEEN_LEAST 80 /* pixels */
-#define RESERVE 80         /* a title bar, and a message that may come */
+#define RESERVE 90         /* a title bar, and a message that may come */
 
 enum
 {
@@ -24,7 +24,7 @@ struct _DimMore
   GtkExpander parent;
   GtkWidget  *scroll, *grid;
   DimSpin    *steps, *guidance, *threads;
-  GtkWidget  *sampler, *precision, *device;
+  GtkWidget  *seamless, *sampler, *precision, *device;
   gboolean    showing; /* values come from the recipe, not from a person */
 };
 
@@ -85,6 +85,23 @@ add_combo (DimMore *more, int row, const char *title, const char *name, const ch
   return combo;
 }
 
+static void
+refill (GtkWidget *combo, const char *const *entries)
+{
+  gtk_combo_box_text_remove_all (GTK_COMBO_BOX_TEXT (combo));
+  for (; entries[0]; entries += 2)
+    gtk_combo_box_text_append (GTK_COMBO_BOX_TEXT (combo), entries[0], entries[1]);
+}
+
+static void
+fill_seamless (DimMore *more)
+{
+  const char *sides[] = { "",     _ ("none"), "x", _ ("left to right"), "y", _ ("top to bottom"),
+                          "both", _ ("both"), NULL };
+
+  refill (more->seamless, sides);
+}
+
 /* All of it is seen where the screen has room for that and for the rest of the window, which the
  * class list makes small first; else it scrolls. */
 static void
@@ -112,7 +129,7 @@ dim_more_init (DimMore *more)
 {
   gtk_widget_set_name (GTK_WIDGET (more), "more");
   atk_object_set_name (gtk_widget_get_accessible (GTK_WIDGET (more)),
-                       _ ("More: quality, device, threads"));
+                       _ ("More: tileable, quality, device, threads"));
 
   more->grid = gtk_grid_new ();
   gtk_grid_set_row_spacing (GTK_GRID (more->grid), 6);
@@ -124,19 +141,24 @@ dim_more_init (DimMore *more)
   gtk_container_add (GTK_CONTAINER (more), more->scroll);
   g_signal_connect (more, "notify::expanded", G_CALLBACK (on_expanded), NULL);
 
+  more->seamless
+      = add_combo (more, 0, _ ("_Wrap around:"), "seamless",
+                   _ ("Tileable: which sides fit together when the picture is repeated; such a "
+                      "side is a multiple of the model's grid"));
+  fill_seamless (more);
   more->steps
-      = add_spin (more, 0, _ ("Num_ber of steps:"), dim_spin_new (0, 1, DIM_PANEL_STEPS_MAX, 1, 0),
+      = add_spin (more, 1, _ ("Num_ber of steps:"), dim_spin_new (0, 1, DIM_PANEL_STEPS_MAX, 1, 0),
                   "steps", _ ("More steps take longer and follow the model more closely"));
-  more->guidance = add_spin (more, 1, _ ("Guida_nce:"),
+  more->guidance = add_spin (more, 2, _ ("Guida_nce:"),
                              dim_spin_new (0, DBL_MIN, DIM_PANEL_GUIDANCE_MAX, 0.1, 2), "guidance",
                              _ ("How strongly the class is insisted on; 1 is off, and faster"));
   more->sampler
-      = add_combo (more, 2, _ ("Sam_pler:"), "sampler", _ ("The method that takes the steps"));
-  more->precision = add_combo (more, 3, _ ("Prec_ision:"), "precision",
+      = add_combo (more, 3, _ ("Sam_pler:"), "sampler", _ ("The method that takes the steps"));
+  more->precision = add_combo (more, 4, _ ("Prec_ision:"), "precision",
                                _ ("The numbers that the network computes in"));
-  more->device = add_combo (more, 4, _ ("De_vice:"), "device", _ ("What the network computes on"));
+  more->device = add_combo (more, 5, _ ("De_vice:"), "device", _ ("What the network computes on"));
   more->threads
-      = add_spin (more, 5, _ ("Number o_f threads:"), dim_spin_new (0, 1, 1024, 1, 0), "threads",
+      = add_spin (more, 6, _ ("Number o_f threads:"), dim_spin_new (0, 1, 1024, 1, 0), "threads",
                   _ ("How many processor cores are used; the picture does not depend on it"));
   dim_spin_set_unset_text (more->threads, _ ("auto"));
 }
@@ -144,10 +166,11 @@ dim_more_init (DimMore *more)
 DimMore *
 dim_more_new (GtkSizeGroup *labels)
 {
-  DimMore *more = g_object_new (DIM_TYPE_MORE, "label", _ ("More: _quality, device, threads"),
-                                "use-underline", TRUE, "spacing", 6, NULL);
+  DimMore *more
+      = g_object_new (DIM_TYPE_MORE, "label", _ ("More: tileable, _quality, device, threads"),
+                      "use-underline", TRUE, "spacing", 6, NULL);
 
-  for (int row = 0; row < 6; row++)
+  for (int row = 0; row < 7; row++)
     gtk_size_group_add_widget (labels, gtk_grid_get_child_at (GTK_GRID (more->grid), 0, row));
   return more;
 }
@@ -161,14 +184,6 @@ activate (GtkWidget *combo, const char *id)
       gtk_combo_box_text_append (GTK_COMBO_BOX_TEXT (combo), id, id);
       gtk_combo_box_set_active_id (GTK_COMBO_BOX (combo), id);
     }
-}
-
-static void
-refill (GtkWidget *combo, const char *const *entries)
-{
-  gtk_combo_box_text_remove_all (GTK_COMBO_BOX_TEXT (combo));
-  for (; entries[0]; entries += 2)
-    gtk_combo_box_text_append (GTK_COMBO_BOX_TEXT (combo), entries[0], entries[1]);
 }
 
 static void
@@ -199,12 +214,19 @@ dim_more_set_model (DimMore *more, const DimModelInfo *info)
   more->showing = FALSE;
 }
 
+/* Words for what holds without the option, too. */
+static gboolean
+is_default (const char *value)
+{
+  return g_str_equal (value, "auto") || g_str_equal (value, "off") || g_str_equal (value, "0");
+}
+
 static void
 show_option (GtkWidget *combo, const DimRecipe *recipe, const char *name)
 {
   g_autofree char *value = dim_options_get (recipe->options, name);
 
-  activate (combo, g_str_equal (value, "auto") ? "" : value);
+  activate (combo, is_default (value) ? "" : value);
 }
 
 void
@@ -216,6 +238,7 @@ dim_more_show (DimMore *more, const DimRecipe *recipe)
   dim_spin_set_setting (more->steps, recipe->steps);
   dim_spin_set_setting (more->guidance, recipe->guidance);
   activate (more->sampler, recipe->sampler);
+  show_option (more->seamless, recipe, "seamless");
   show_option (more->precision, recipe, "precision");
   show_option (more->device, recipe, "device");
   dim_spin_set_setting (more->threads, g_ascii_strtoull (threads, NULL, 10));
@@ -229,8 +252,7 @@ read_option (DimRecipe *recipe, const char *name, const char *value)
   g_autofree char *old = dim_options_get (recipe->options, name);
   char            *options;
 
-  if (g_strcmp0 (old, value) == 0
-      || (!*value && (g_str_equal (old, "auto") || g_str_equal (old, "0"))))
+  if (g_strcmp0 (old, value) == 0 || (!*value && is_default (old)))
     return;
   options = dim_options_set (recipe->options, name, value);
   g_free (recipe->options);
@@ -255,6 +277,7 @@ dim_more_read (DimMore *more, DimRecipe *recipe)
   recipe->guidance = dim_spin_get_setting (more->guidance);
   g_free (recipe->sampler);
   recipe->sampler = g_strdup (active_id (more->sampler));
+  read_option (recipe, "seamless", active_id (more->seamless));
   read_option (recipe, "precision", active_id (more->precision));
   read_option (recipe, "device", active_id (more->device));
   read_option (recipe, "threads", threads);

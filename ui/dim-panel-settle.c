@@ -4,6 +4,7 @@
 #include "ui/dim-panel-private.h"
 
 #include "ui/dim-i18n.h"
+#include "ui/dim-options.h"
 #include "ui/dim-presets.h"
 #include "ui/dim-upsample-combo.h"
 
@@ -201,18 +202,25 @@ refusal_text (const GError *error, const DimParams *params, const DimEstimate *e
                           params->width, params->height, memory);
 }
 
-/* The parameters, at the native size: a size that does not fit is told apart from all other
- * mistakes. */
+/* The parameters, at the native size: a size that does not fit, or that cannot be seamless, is told
+ * apart from all other mistakes. */
 static gboolean
 resolve (DimPanel *panel, DimParams *params, GError **error)
 {
-  DimRecipe recipe;
-  gboolean  resolved;
+  DimRecipe  recipe;
+  DimOptions options;
+  gboolean   resolved;
 
+  if (!dim_recipe_options (&panel->recipe, &options, error))
+    return FALSE;
   dim_recipe_copy (&recipe, &panel->recipe);
   recipe.width = recipe.height = 0;
+  g_free (recipe.options);
+  recipe.options = dim_options_set (panel->recipe.options, "seamless", "");
   resolved = dim_recipe_resolve (&recipe, dim_panel_model (panel), params, error);
   dim_recipe_clear (&recipe);
+  if (resolved)
+    params->seamless = options.seamless;
   return resolved;
 }
 
@@ -231,6 +239,18 @@ automatic_factor (const DimModelInfo *info, const DimParams *params, const DimEs
   return result.upsample;
 }
 
+/* The size to offer in place of one that was refused; FALSE: there is none. */
+static gboolean
+find_other_size (const DimModelInfo *info, const GError *refused, DimParams *params)
+{
+  if (params->width == 0)
+    return FALSE;
+  if (g_error_matches (refused, DIM_ERROR, DIM_ERROR_NO_MEMORY))
+    return dim_params_shrink (params, info);
+  return g_error_matches (refused, DIM_ERROR, DIM_ERROR_ARGUMENT) && dim_params_fit (params, info)
+         && dim_params_check (params, info, NULL);
+}
+
 static void
 show_estimate (DimPanel *panel)
 {
@@ -239,7 +259,7 @@ show_estimate (DimPanel *panel)
   g_autofree char *text = NULL;
   DimParams        params = { 0 };
   DimEstimate      estimate = { 0 };
-  gboolean         shrinks;
+  gboolean         has_other;
 
   if (!info)
     {
@@ -254,10 +274,9 @@ show_estimate (DimPanel *panel)
       dim_params_check (&params, info, &error);
     }
   text = error ? refusal_text (error, &params, &estimate) : estimate_text (&estimate);
-  shrinks = params.width > 0 && g_error_matches (error, DIM_ERROR, DIM_ERROR_NO_MEMORY)
-            && dim_params_shrink (&params, info);
-  dim_foot_show_estimate (panel->foot, text, !error, shrinks ? params.width : 0,
-                          shrinks ? params.height : 0);
+  has_other = find_other_size (info, error, &params);
+  dim_foot_show_estimate (panel->foot, text, !error, has_other ? params.width : 0,
+                          has_other ? params.height : 0);
 }
 
 char *

@@ -31,7 +31,7 @@
  *   - width height size-lock size-menu
  *   - upsample
  *   - seed seed-dice seed-fresh
- *   - more: steps guidance sampler precision device threads
+ *   - more: seamless steps guidance sampler precision device threads
  *   - message message-dismiss, estimate use-size, progress
  *   - close generate
  *

@@ -82,7 +82,7 @@ def run_calls(host, classes, native, check):
 
 def check_messages(stderr, class_b, check):
     for words in ([class_b + "x", class_b], ["nowhere-model"], ["nosampler"], ["noupsample"], ["nopreset"],
-                  ["nooption"], ["16"], ["262144"], ["seed", "5.5"], ["display"]):
+                  ["nooption"], ["33x32", "multiples"], ["16"], ["262144"], ["seed", "5.5"], ["display"]):
         check(f"an error names {', '.join(words)}",
               any(all(word in line for word in words) for line in stderr.splitlines()), stderr[-3000:])
     check("one notice about the palette", stderr.count("The image is indexed") == 1)

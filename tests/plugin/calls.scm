@@ -102,6 +102,7 @@
 (refused "unknown class" (lambda () (dim-layer steady "" wrong-class 32 32 2 0 1 "" "" "" "")))
 (refused "unknown model" (lambda () (dim-layer steady "nowhere-model" "" 32 32 2 0 1 "" "" "" "")))
 (refused "unknown sampler" (lambda () (dim-layer steady "" "" 32 32 2 0 1 "nosampler" "" "" "")))
+(refused "size that cannot be seamless" (lambda () (dim-layer steady "" "" 33 32 2 0 1 "" "" "" "seamless=both")))
 (refused "unknown factor" (lambda () (dim-layer steady "" "" 32 32 2 0 1 "" "noupsample" "" "")))
 (refused "unknown preset" (lambda () (dim-layer steady "" "" 32 32 2 0 1 "" "" "nopreset" "")))
 (refused "unknown option" (lambda () (dim-layer steady "" "" 32 32 2 0 1 "" "" "" "nooption=1")))

@@ -10,8 +10,8 @@
 static const char *const order[] = {
     "preset",    "preset-menu", "model",     "model-info", "class-search", "class-list",
     "width",     "height",      "size-lock", "size-menu",  "upsample",     "seed",
-    "seed-dice", "seed-fresh",  "more",      "steps",      "guidance",     "sampler",
-    "precision", "device",      "threads",   "close",      "generate"};
+    "seed-dice", "seed-fresh",  "more",      "seamless",   "steps",        "guidance",
+    "sampler",   "precision",   "device",    "threads",    "close",        "generate"};
 
 /* The named control that has the focus: a combo's or a menu button's inner button stands for it. */
 static const char *focused(const Kit *kit)
@@ -65,7 +65,7 @@ static void every_control_has_a_name(void)
 
     kit_expand(&kit);
     check_name(GTK_WIDGET(kit.panel), &n_seen);
-    g_assert_cmpint(n_seen, >=, (int)G_N_ELEMENTS(order) - 5); /* combos: their inner button */
+    g_assert_cmpint(n_seen, >=, (int)G_N_ELEMENTS(order) - 6); /* combos: their inner button */
     for (gsize i = 0; i < G_N_ELEMENTS(order); i++) {
         AtkObject *object = gtk_widget_get_accessible(kit_find(&kit, order[i]));
         const char *name = atk_object_get_name(object);

@@ -259,6 +259,36 @@ static void options_keep_what_they_do_not_know(void)
     kit_close(&kit);
 }
 
+/* Tileable is a word of the options; a size that cannot be is refused with one that can. */
+static void tileable_sides(void)
+{
+    Kit kit = kit_open(0, 0);
+    GtkWidget *use_size = kit_find(&kit, "use-size");
+
+    kit_pick(&kit, "seamless", "both");
+    kit_assert_string(&kit, "options", "seamless=both");
+    g_assert_true(gtk_widget_get_sensitive(kit_find(&kit, "generate")));
+    g_assert_false(gtk_widget_get_visible(use_size));
+    kit_type(&kit, "width", "150");
+    kit_assert_has(kit_text(&kit, "estimate"), "multiples of 16 pixels");
+    g_assert_false(gtk_widget_get_sensitive(kit_find(&kit, "generate")));
+    gtk_button_clicked(GTK_BUTTON(use_size));
+    kit_settle();
+    g_assert_cmpstr(kit_text(&kit, "width"), ==, "144");
+    g_assert_cmpstr(kit_text(&kit, "height"), ==, "128");
+    g_assert_true(gtk_widget_get_sensitive(kit_find(&kit, "generate")));
+    kit_type(&kit, "height", "150");
+    kit_pick(&kit, "seamless", "x"); /* of top and bottom nothing is asked */
+    g_assert_true(gtk_widget_get_sensitive(kit_find(&kit, "generate")));
+    kit_pick(&kit, "seamless", "");
+    kit_assert_string(&kit, "options", "");
+    g_object_set(kit.panel, "options", "seamless=y tile=64", NULL);
+    kit_settle();
+    g_assert_cmpstr(gtk_combo_box_get_active_id(GTK_COMBO_BOX(kit_find(&kit, "seamless"))), ==,
+                    "y");
+    kit_close(&kit);
+}
+
 static void more_sets_the_run(void)
 {
     Kit kit = kit_open(0, 0);
@@ -291,5 +321,6 @@ int main(int argc, char **argv)
     g_test_add_func("/controls/class/shown", class_is_shown);
     g_test_add_func("/controls/more/options", options_keep_what_they_do_not_know);
     g_test_add_func("/controls/more/run", more_sets_the_run);
+    g_test_add_func("/controls/more/tileable", tileable_sides);
     return g_test_run();
 }
