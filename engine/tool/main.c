@@ -19,6 +19,7 @@ static const struct {
     {"info", "what a model folder, a weight file or a picture holds", tool_info},
     {"hash", "sha256 of a model's files", tool_hash},
     {"train", "a model of one's own from pictures", tool_train},
+    {"sheet", "pictures of many classes and seeds on one contact sheet", tool_sheet},
     {"codec", "an autoencoder fitted to pictures", tool_codec},
     {"bench", "where the time of one network evaluation goes", tool_bench},
 };

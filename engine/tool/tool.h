@@ -19,6 +19,7 @@ int tool_info(int argc, char **argv);
 int tool_hash(int argc, char **argv);
 int tool_train(int argc, char **argv);
 int tool_codec(int argc, char **argv);
+int tool_sheet(int argc, char **argv);
 
 /* --threads, --device, --precision, --model: the options that all computing commands take. */
 typedef struct {

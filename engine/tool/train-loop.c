@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "train-sheet.h"
+#include "contact-sheet.h"
 
 enum { TEST_CROPS = 64, TESTS = 200, TEST_STEPS_MIN = 50 };
 
@@ -89,7 +89,17 @@ static gboolean draw_sheet(Loop *l, GError **error)
     GError *fault = NULL;
 
     tool_progress_note(t->progress, "drawing a sheet");
-    tool_train_sheet(t->device, t->folder.model, t->folder.sheet, &t->task, &fault);
+    DimModel *model =
+        dim_model_open(t->device, t->folder.model, DIM_PARTS_BACKBONE | DIM_PARTS_DECODER,
+                       DIM_PRECISION_AUTO, NULL, &fault);
+    if (model) {
+        int *labels;
+        ToolSheet sheet;
+        tool_sheet_init(&sheet, dim_model_info(model), &labels);
+        tool_sheet_save(model, &sheet, t->folder.sheet, FALSE, &t->task, &fault);
+        g_free(labels);
+    }
+    dim_model_close(&model);
     l->sheet = g_get_monotonic_time();
     if (g_error_matches(fault, DIM_ERROR, DIM_ERROR_CANCELLED))
         g_clear_error(&fault);
