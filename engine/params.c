@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "memory.h"
+#include "seamless.h"
 #include "text.h"
 #include "upsample.h"
 
@@ -76,13 +77,17 @@ static double backbone_flop(const DimModelSpec *spec, const DimParams *params,
     const int m = shape->grid.upsample, h = shape->grid.height, w = shape->grid.width;
     const double large = spec->net->flop(spec->net_config, shape->batch, h, w);
     const double small = m > 1 ? spec->net->flop(spec->net_config, shape->batch, h / m, w / m) : 0;
-    int n_small = 0;
+    int n_large = 0, n_small = 0;
 
-    for (int k = 0; m > 1 && k < params->steps; k++)
-        n_small += dim_upsample_wanted(upsample->eta, upsample->t,
-                                       dim_schedule_grid(spec->timesteps, params->steps, k));
-    *evaluations = (params->steps + n_small) * shape->batch;
-    return params->steps * large + n_small * small;
+    for (int k = 0; k < params->steps; k++) {
+        const int n = dim_seamless_rolls(params->seamless, k == params->steps - 1);
+        n_large += n;
+        if (m > 1 && dim_upsample_wanted(upsample->eta, upsample->t,
+                                         dim_schedule_grid(spec->timesteps, params->steps, k)))
+            n_small += n;
+    }
+    *evaluations = (n_large + n_small) * shape->batch;
+    return n_large * large + n_small * small;
 }
 
 /* Bytes that a run takes beside the weights. Activations and the decoder's work are never both

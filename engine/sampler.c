@@ -221,18 +221,23 @@ static DkTensor predict(DimSampler *sampler, const DimTime *now)
     const DimWorkspace *work = &sampler->workspace;
     const DimGrid *grid = &sampler->shape.grid;
     DkDevice *dk = sampler->model->dk;
+    const int n = dim_seamless_rolls(grid->seamless, sampler->at == sampler->steps - 1);
     gint32 *from = sampler->roll_rows;
+    DimRoll rolls[DIM_ROLLS_MAX];
 
     if (!grid->seamless)
         return predict_at(sampler, work->x, now);
     gint32 *back = from + (gsize)grid->height * grid->width;
-    dim_seamless_rows(grid, dim_seamless_roll(grid, sampler->seed, sampler->at), from, back);
-    dk_write(dk, work->from, from);
-    dk_write(dk, work->back, back);
-    dk_gather(dk, rows(work->rolled), rows(work->x), work->from);
-    const DkTensor p = predict_at(sampler, work->rolled, now);
-    dk_gather(dk, rows(work->rolled), rows(p), work->back);
-    return work->rolled;
+    for (int i = 0; i < n; i++)
+        rolls[i] = dim_seamless_roll(grid, sampler->seed, sampler->at, i, n);
+    for (int i = 0; i < n; i++) {
+        dim_seamless_rows(grid, rolls, n, i, from, back);
+        dk_write(dk, work->from, from);
+        dk_write(dk, work->back, back);
+        dk_gather(dk, rows(work->rolled), rows(work->x), work->from);
+        dk_gather(dk, rows(work->joined), rows(predict_at(sampler, work->rolled, now)), work->back);
+    }
+    return work->joined;
 }
 
 gboolean dim_sampler_step(DimSampler *sampler, GError **error)

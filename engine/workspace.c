@@ -26,6 +26,7 @@ static gboolean take_seamless(DimWorkspace *workspace, const DimShape *shape, co
     if (n > G_MAXINT32) /* the tables count in 32 bits */
         return dim_fail(error, DIM_ERROR_NO_MEMORY, "size", "too large for a seamless picture");
     workspace->rolled = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
+    workspace->joined = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
     workspace->from = dim_arena_take(&workspace->arena, DK_I32, 1, &n);
     workspace->back = dim_arena_take(&workspace->arena, DK_I32, 1, &n);
     return TRUE;

@@ -15,7 +15,8 @@ typedef struct {
     DkTensor kept[DIM_METHOD_KEPT_MAX];
     DkTensor small_x, small_work; /* [1, C, h / m, w / m] */
     DkTensor spread;              /* [1, C, h, w] */
-    DkTensor rolled, from, back;  /* only of a seamless picture: [1, C, h, w], [h w], [h w] */
+    DkTensor rolled, joined;      /* [1, C, h, w], only of a seamless picture, and so the next */
+    DkTensor from, back;          /* [h w] */
 } DimWorkspace;
 
 /* What decides about a run's size. */

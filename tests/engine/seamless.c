@@ -85,7 +85,7 @@ static void test_roll(void)
         grid.seamless = (DimSeamless)sides;
         gboolean moves_x = FALSE, moves_y = FALSE;
         for (int k = 0; k < 30; k++) {
-            const DimRoll roll = dim_seamless_roll(&grid, 5, k);
+            const DimRoll roll = dim_seamless_roll(&grid, 5, k, 0, 1);
             moves_x |= roll.right != 0;
             moves_y |= roll.down != 0;
         }
@@ -93,7 +93,8 @@ static void test_roll(void)
         g_assert_cmpint(moves_y, ==, sides == DIM_SEAMLESS_Y || sides == DIM_SEAMLESS_BOTH);
     }
     for (int k = 0; k < N; k++) {
-        const DimRoll roll = dim_seamless_roll(&grid, 5, k), other = dim_seamless_roll(&grid, 6, k);
+        const DimRoll roll = dim_seamless_roll(&grid, 5, k, 0, 1),
+                      other = dim_seamless_roll(&grid, 6, k, 0, 1);
         g_assert_true(roll.right >= 0 && roll.right < 24 && roll.right % 2 == 0);
         g_assert_true(roll.down >= 0 && roll.down < 16 && roll.down % 2 == 0);
         right[roll.right]++;
@@ -110,16 +111,55 @@ static void test_roll(void)
 static void test_rows(void)
 {
     enum { W = 5, H = 3 };
-    const DimGrid grid = {.width = W, .height = H, .upsample = 1};
+    const DimGrid grid = {.width = W, .height = H, .upsample = 1, .seamless = DIM_SEAMLESS_BOTH};
+    const DimRoll roll = {.down = 2, .right = 1};
     gint32 from[W * H], back[W * H];
 
-    dim_seamless_rows(&grid, (DimRoll){.down = 2, .right = 1}, from, back);
+    dim_seamless_rows(&grid, &roll, 1, 0, from, back);
     for (int i = 0; i < H; i++)
         for (int j = 0; j < W; j++) {
             const int rolled = (i + 2) % H * W + (j + 1) % W;
             g_assert_cmpint(from[rolled], ==, i * W + j);
             g_assert_cmpint(back[i * W + j], ==, rolled);
         }
+}
+
+/* The last step's evaluations share the places: each is taken once, and lies at least a quarter of
+ * the side from its borders, a sixth of the shorter side where both are seamless. */
+static void test_last_rows(void)
+{
+    enum { W = 24, H = 12 };
+    DimGrid grid = {.width = W, .height = H, .upsample = 1};
+
+    for (int sides = DIM_SEAMLESS_X; sides <= DIM_SEAMLESS_BOTH; sides++) {
+        const int n = dim_seamless_rolls((DimSeamless)sides, TRUE);
+        int n_taken[W * H] = {0};
+        const int least = (sides == DIM_SEAMLESS_X ? W : H) / (2 * n) - 1;
+        DimRoll rolls[DIM_ROLLS_MAX];
+        g_assert_cmpint(n, ==, sides == DIM_SEAMLESS_BOTH ? 3 : 2);
+        g_assert_cmpint(dim_seamless_rolls((DimSeamless)sides, FALSE), ==, 1);
+        grid.seamless = (DimSeamless)sides;
+        for (int i = 0; i < n; i++)
+            rolls[i] = dim_seamless_roll(&grid, 3, 8, i, n);
+        for (int i = 0; i < n; i++) {
+            gint32 from[W * H], back[W * H];
+            dim_seamless_rows(&grid, rolls, n, i, from, back);
+            for (int k = 0; k < W * H; k++) {
+                if (back[k] < 0)
+                    continue;
+                const int x = back[k] % W, y = back[k] / W;
+                n_taken[k]++;
+                g_assert_cmpint(from[back[k]], ==, k);
+                if (sides & DIM_SEAMLESS_X)
+                    g_assert_cmpint(MIN(x, W - 1 - x), >=, least);
+                if (sides & DIM_SEAMLESS_Y)
+                    g_assert_cmpint(MIN(y, H - 1 - y), >=, least);
+            }
+        }
+        for (int k = 0; k < W * H; k++)
+            g_assert_cmpint(n_taken[k], ==, 1);
+    }
+    g_assert_cmpint(dim_seamless_rolls(DIM_SEAMLESS_OFF, TRUE), ==, 1);
 }
 
 /* ---- a network without borders --------------------------------------------------------------- */
@@ -518,6 +558,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/seamless/roll", test_roll);
     g_test_add_func("/seamless/rows", test_rows);
+    g_test_add_func("/seamless/last-rows", test_last_rows);
     g_test_add_func("/seamless/pointwise", test_pointwise);
     g_test_add_func("/seamless/repeatable", test_repeatable);
     g_test_add_func("/seamless/margin/tae", test_tae_margin);
