@@ -20,6 +20,7 @@ typedef struct DkOps {
     DK_SLOT(attention);
     DK_SLOT(conv1d_dw);
     DK_SLOT(selective_scan);
+    DK_SLOT(s4d_scan);
     DK_SLOT(norm_modulate);
     DK_SLOT(gate_add);
     DK_SLOT(add_row);
@@ -36,6 +37,7 @@ typedef struct DkOps {
     DK_SLOT(weight_linear);
     DK_SLOT(weight_conv2d);
     DK_SLOT(weight_scan);
+    DK_SLOT(weight_s4d);
     DK_SLOT(weight_free);
     DK_SLOT(buffer_new);
     DK_SLOT(buffer_free);
@@ -72,12 +74,12 @@ struct DkBuffer {
     size_t bytes;
 };
 
-typedef enum { DK_WEIGHT_LINEAR, DK_WEIGHT_CONV2D, DK_WEIGHT_SCAN } DkWeightKind;
+typedef enum { DK_WEIGHT_LINEAR, DK_WEIGHT_CONV2D, DK_WEIGHT_SCAN, DK_WEIGHT_S4D } DkWeightKind;
 
 /* The shape is what dk.c checks arguments with; the rest is the back end's. */
 struct DkWeight {
     DkWeightKind kind;
-    int64_t n, k; /* outputs and inputs; of a scan: channels and states */
+    int64_t n, k; /* outputs and inputs; of scans: channels and states */
     int kh, kw;   /* 1 but for convolutions */
     DkProducts products;
     float *data;  /* 64-byte aligned; ref: as given */

@@ -10,6 +10,8 @@
 static bool weight_fits(const DkWeight *weight, DkTensor w, bool transposed)
 {
     const int64_t n = transposed ? weight->k : weight->n, k = transposed ? weight->n : weight->k;
+    if (weight->kind == DK_WEIGHT_S4D)
+        return false;
     if (weight->kind == DK_WEIGHT_CONV2D)
         return is_f32_of(w, 4, n, k, weight->kh, weight->kw) && is_gapless(w);
     return is_f32_of(w, 2, n, k, 0, 0) && !(transposed && weight->kind == DK_WEIGHT_SCAN);

@@ -51,6 +51,13 @@ DkWeight *dk_weight_scan(DkDevice *dev, const float *a, int64_t e, int64_t n)
     return dev->ops.weight_scan(dev, a, e, n);
 }
 
+DkWeight *dk_weight_s4d(DkDevice *dev, const double *decay, const double *gain, const double *skip,
+                        int64_t d, int64_t n)
+{
+    DK_REQUIRE(decay && gain && skip && d >= 1 && n >= 1);
+    return dev->ops.weight_s4d(dev, decay, gain, skip, d, n);
+}
+
 void dk_weight_free(DkDevice *dev, DkWeight **w)
 {
     if (!*w)
@@ -139,6 +146,23 @@ void dk_selective_scan(DkDevice *dev, DkTensor y, DkTensor u, DkTensor dt, const
     DK_REQUIRE(dk_tensor_disjoint(y, bmat) && dk_tensor_disjoint(y, cmat));
     RUN(selective_scan, 8.0 * (double)dk_tensor_count(u) * (double)a->k, dev, y, u, dt, a, bmat,
         cmat, d, z, order);
+}
+
+static bool is_s4d_or_null(const DkWeight *w, int64_t channels)
+{
+    return !w || (w->kind == DK_WEIGHT_S4D && w->n == channels);
+}
+
+void dk_s4d_scan(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahead, const DkWeight *back)
+{
+    DK_REQUIRE(is_f32(u) && u.rank == 3 && (ahead || back));
+    DK_REQUIRE(is_s4d_or_null(ahead, u.sizes[2]) && is_s4d_or_null(back, u.sizes[2]));
+    DK_REQUIRE(!ahead || !back || ahead->k == back->k);
+    const int64_t n_directions = ahead && back ? 2 : 1;
+    DK_REQUIRE(is_f32_of(y, 3, u.sizes[0], u.sizes[1], n_directions * u.sizes[2], 0));
+    DK_REQUIRE(dk_tensor_disjoint(y, u));
+    RUN(s4d_scan, 12.0 * (double)dk_tensor_count(y) * (double)(ahead ? ahead : back)->k, dev, y, u,
+        ahead, back);
 }
 
 /* ---- norms, elementwise ---------------------------------------------------------------------- */

@@ -139,6 +139,10 @@ DkWeight *dk_weight_linear(DkDevice *dev, const float *w, int64_t n, int64_t k);
 DkWeight *dk_weight_conv2d(DkDevice *dev, const float *w, int64_t out, int64_t in, int kh, int kw);
 /* For dk_selective_scan: a[E, N] on the host, the continuous A (negative), not its logarithm. */
 DkWeight *dk_weight_scan(DkDevice *dev, const float *a, int64_t e, int64_t n);
+/* For dk_s4d_scan: of n complex states of each of d channels the decay from token to token and the
+ * gain at which they are read, [D, N, 2] each (real, imaginary), and the skip [D]; on the host. */
+DkWeight *dk_weight_s4d(DkDevice *dev, const double *decay, const double *gain, const double *skip,
+                        int64_t d, int64_t n);
 void dk_weight_free(DkDevice *dev, DkWeight **w);
 
 /* ---- products
@@ -170,6 +174,13 @@ void dk_conv1d_dw(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor b,
  * empty: no gate. y may be u, dt or z itself. */
 void dk_selective_scan(DkDevice *dev, DkTensor y, DkTensor u, DkTensor dt, const DkWeight *a,
                        DkTensor bmat, DkTensor cmat, DkTensor d, DkTensor z, DkTensor order);
+
+/* S4D's recurrence (arXiv 2206.11893), complex states X[d, n] that are 0 before the first token:
+ * X = decay X + u,  y = 2 Re Σ_n gain X + skip u. `ahead` takes the tokens as stored, `back` from
+ * the last to the first; either may be NULL. u [B, L, D]; y [B, L, D], or [B, L, 2D] of both side
+ * by side. */
+void dk_s4d_scan(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahead,
+                 const DkWeight *back);
 
 /* ---- norms, elementwise
  * -------------------------------------------------------------------------------- */

@@ -12,6 +12,8 @@ static void fill_ops(DkOps *ops)
     ops->weight_conv2d = DK_SIMD(weight_conv2d);
     ops->selective_scan = DK_SIMD(selective_scan);
     ops->weight_scan = DK_SIMD(weight_scan);
+    ops->s4d_scan = DK_SIMD(s4d_scan);
+    ops->weight_s4d = DK_SIMD(weight_s4d);
     ops->conv1d_dw = DK_SIMD(conv1d_dw);
     ops->norm_modulate = DK_SIMD(norm_modulate);
     ops->gate_add = DK_SIMD(gate_add);

@@ -114,6 +114,18 @@ static inline Vec vec_fma(Vec a, Vec b, Vec c)
 #endif
 }
 
+/* c - a·b */
+static inline Vec vec_fnma(Vec a, Vec b, Vec c)
+{
+#if defined(__AVX512F__)
+    return (Vec)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return (Vec)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return c - a * b;
+#endif
+}
+
 static inline Vec vec_select(VecInt mask, Vec yes, Vec no)
 {
     return (Vec)((mask & (VecInt)yes) | (~mask & (VecInt)no));

@@ -15,5 +15,7 @@ void DK_SIMD(weight_set)(DkDevice *dev, DkWeight *weight, DkTensor w, bool trans
     case DK_WEIGHT_SCAN:
         DK_SIMD(scan_set)(dev, weight, w);
         break;
+    case DK_WEIGHT_S4D: /* dk-train.c refuses it */
+        break;
     }
 }

@@ -16,6 +16,7 @@ __typeof__(dk_conv2d) dk_ref_conv2d;
 __typeof__(dk_attention) dk_ref_attention;
 __typeof__(dk_conv1d_dw) dk_ref_conv1d_dw;
 __typeof__(dk_selective_scan) dk_ref_selective_scan;
+__typeof__(dk_s4d_scan) dk_ref_s4d_scan;
 __typeof__(dk_norm_modulate) dk_ref_norm_modulate;
 __typeof__(dk_gate_add) dk_ref_gate_add;
 __typeof__(dk_add_row) dk_ref_add_row;
@@ -32,6 +33,7 @@ __typeof__(dk_resize) dk_ref_resize;
 __typeof__(dk_weight_linear) dk_ref_weight_linear;
 __typeof__(dk_weight_conv2d) dk_ref_weight_conv2d;
 __typeof__(dk_weight_scan) dk_ref_weight_scan;
+__typeof__(dk_weight_s4d) dk_ref_weight_s4d;
 __typeof__(dk_weight_free) dk_ref_weight_free;
 __typeof__(dk_buffer_new) dk_ref_buffer_new;
 __typeof__(dk_buffer_free) dk_ref_buffer_free;
@@ -55,6 +57,16 @@ __typeof__(dk_unpatchify_backward) dk_ref_unpatchify_backward;
 __typeof__(dk_squared_error) dk_ref_squared_error;
 __typeof__(dk_sum_squares) dk_ref_sum_squares;
 __typeof__(dk_adamw) dk_ref_adamw;
+
+/* dk_s4d_scan by another way: not in the table, a cross-check for the tests. */
+__typeof__(dk_s4d_scan) dk_ref_s4d_fft;
+
+/* What dk_ref_weight_s4d keeps of one channel: [N, 2] each, and the skip. */
+typedef struct {
+    const double *decay, *gain;
+    double skip;
+} DkRefS4d;
+DkRefS4d dk_ref_s4d_channel(const DkWeight *w, int64_t channel);
 
 /* What the sigmoid of GELU is taken of: (1 + tanh (z / 2)) / 2 = 1 / (1 + e^-z). */
 static inline double dk_ref_gelu_inner(double x)

@@ -200,6 +200,26 @@ KernWeight kern_weight_scan(Kern *k, int64_t channels, int64_t n_states)
                 a);
 }
 
+KernWeight kern_weight_s4d(Kern *k, int64_t channels, int64_t n_states)
+{
+    const int64_t n = channels * n_states;
+    double *decay = must(malloc((size_t)(5 * n) * sizeof *decay));
+    double *gain = decay + 2 * n, *skip = gain + 2 * n;
+    for (int64_t i = 0; i < n; i++) {
+        const double kept = 0.9 + 0.099 * kern_uniform(k), angle = 3 * kern_uniform(k);
+        decay[2 * i] = kept * cos(angle);
+        decay[2 * i + 1] = kept * sin(angle);
+        gain[2 * i] = kern_gaussian(k);
+        gain[2 * i + 1] = kern_gaussian(k);
+        skip[i] = kern_gaussian(k);
+    }
+    KernWeight w;
+    for (int i = 0; i < 2; i++)
+        w.on[i] = dk_weight_s4d(k->dev[i], decay, gain, skip, channels, n_states);
+    free(decay);
+    return keep(k, w, NULL);
+}
+
 /* ---- running --------------------------------------------------------------------------------- */
 
 static double now(void)

@@ -82,6 +82,8 @@ KernWeight kern_weight_linear(Kern *k, int64_t n, int64_t in);
 KernWeight kern_weight_conv2d(Kern *k, int64_t out, int64_t in, int kh, int kw);
 /* A between -n_states and -1/2, as trained models have it. */
 KernWeight kern_weight_scan(Kern *k, int64_t channels, int64_t n_states);
+/* Two complex numbers a state: a decay that keeps 0.9 to 0.999 of it and turns it, and a gain. */
+KernWeight kern_weight_s4d(Kern *k, int64_t channels, int64_t n_states);
 
 /* main.c's: around each call of a check. */
 void kern_begin(Kern *k, uint64_t seed);

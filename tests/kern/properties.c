@@ -177,6 +177,29 @@ static void attention_batch(Check *c)
     check_release(c);
 }
 
+static void s4d_batch(Check *c)
+{
+    enum { L = 130, D = 83, N = 7 };
+    double numbers[D * N * 2], skip[D];
+    float *random = check_numbers(c, D * N * 2);
+    for (int i = 0; i < D * N * 2; i++)
+        numbers[i] = 0.7 * random[i];
+    for (int i = 0; i < D; i++)
+        skip[i] = random[i];
+    DkWeight *w = check_keep(c, dk_weight_s4d(c->dev, numbers, numbers, skip, D, N));
+    const DkTensor u = check_random(c, SIZES(2, L, D));
+    const DkTensor both = check_tensor(c, DK_F32, SIZES(2, L, 2 * D));
+    const DkTensor one = check_tensor(c, DK_F32, SIZES(1, L, D));
+    dk_s4d_scan(c->dev, both, u, w, w);
+    for (int64_t i = 0; i < 4; i++) { /* pictures and directions by themselves, too */
+        dk_s4d_scan(c->dev, one, dk_tensor_slice(u, i / 2, 1), i % 2 ? NULL : w, i % 2 ? w : NULL);
+        const DkTensor half = dk_tensor_columns(dk_tensor_slice(both, i / 2, 1), i % 2 * D, D);
+        EXPECT(c, check_same_bits(c, one, half));
+    }
+    free(random);
+    check_release(c);
+}
+
 /* ---- threads --------------------------------------------------------------------------------- */
 
 /* One result of each operation whose work is shared out, one after another in y. */
@@ -185,21 +208,27 @@ static void run_threaded(Check *c, float *y)
     enum { M = 366, K = 300, N = 500, H = 40, E = 128, S = 16 };
     float *numbers = check_numbers(c, N * K);
     float a[E * S];
-    for (int i = 0; i < E * S; i++)
+    double states_of[E * S];
+    for (int i = 0; i < E * S; i++) {
         a[i] = -1 - numbers[i] * numbers[i];
+        states_of[i] = 0.7 * numbers[i];
+    }
     DkWeight *linear = check_keep(c, dk_weight_linear(c->dev, numbers, N, K));
     DkWeight *conv2d = check_keep(c, dk_weight_conv2d(c->dev, numbers, 40, 40, 3, 3));
     DkWeight *scan = check_keep(c, dk_weight_scan(c->dev, a, E, S));
+    DkWeight *s4d = check_keep(c, dk_weight_s4d(c->dev, states_of, states_of, states_of, E, S / 2));
     const DkTensor x = check_random(c, SIZES(M, K)), image = check_random(c, SIZES(1, H, H, 40));
     const DkTensor tokens = check_random(c, SIZES(1, M, E)), d = check_random(c, SIZES(E));
     const DkTensor states = check_random(c, SIZES(1, M, S));
     const DkTensor of[] = {
         check_tensor(c, DK_F32, SIZES(M, N)), check_tensor(c, DK_F32, SIZES(1, H, H, 40)),
-        check_tensor(c, DK_F32, SIZES(1, M, E)), check_tensor(c, DK_F32, SIZES(1, M, E))};
+        check_tensor(c, DK_F32, SIZES(1, M, E)), check_tensor(c, DK_F32, SIZES(1, M, E)),
+        check_tensor(c, DK_F32, SIZES(1, M, 2 * E))};
     dk_linear(c->dev, of[0], x, linear, none, DK_ACT_TANH, false);
     dk_conv2d(c->dev, of[1], image, conv2d, none, 1, (DkPad){1, 1, 1, 1}, DK_ACT_NONE, false);
     dk_attention(c->dev, of[2], tokens, tokens, tokens, 2);
     dk_selective_scan(c->dev, of[3], tokens, tokens, scan, states, states, d, none, none);
+    dk_s4d_scan(c->dev, of[4], tokens, s4d, s4d);
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
         dk_read(c->dev, y, of[i]);
         y += dk_tensor_count(of[i]);
@@ -238,7 +267,7 @@ static void run_states_backward(Check *c, float *y)
 
 static void threads(Check *c, Kind kind, void (*work)(Check *c, float *y))
 {
-    enum { COUNT = 400000 }; /* room for what each of them leaves */
+    enum { COUNT = 500000 }; /* room for what each of them leaves */
     float *results[4];
     const int n_threads[4] = {1, 2, 3, 8};
     for (int i = 0; i < 4; i++) {
@@ -267,6 +296,7 @@ static int run(Kind kind)
     group_stats_strips(&c);
     linear_rows(&c);
     attention_batch(&c);
+    s4d_batch(&c);
     threads(&c, kind, run_threaded);
     threads(&c, kind, run_states_backward);
     printf("%s: %d failures\n", c.text, c.n_failures);

@@ -134,6 +134,25 @@ static void selective_scan_states(Check *c)
     check_release(c);
 }
 
+/* A decay of i/2, read as it is: 1, i/2, -1/4, -i/8; the real parts twice, and 10 at once. */
+static void s4d_scan(Check *c)
+{
+    const DkTensor u = check_values(c, SIZES(1, 4, 1), (float[]){1, 0, 0, 2});
+    const DkTensor one = check_tensor(c, DK_F32, SIZES(1, 4, 1));
+    const DkTensor both = check_tensor(c, DK_F32, SIZES(1, 4, 2));
+    DkWeight *real = check_keep(
+        c, dk_weight_s4d(c->dev, (double[]){0, 0.5}, (double[]){1, 0}, (double[]){10}, 1, 1));
+    DkWeight *imaginary = check_keep(
+        c, dk_weight_s4d(c->dev, (double[]){0, 0.5}, (double[]){0, 1}, (double[]){0}, 1, 1));
+    dk_s4d_scan(c->dev, one, u, real, NULL);
+    EXPECT(c, check_near(c, one, (double[]){12, 0, -0.5, 24}, 0));
+    dk_s4d_scan(c->dev, one, u, NULL, real);
+    EXPECT(c, check_near(c, one, (double[]){12, -1, 0, 24}, 0));
+    dk_s4d_scan(c->dev, both, u, real, imaginary);
+    EXPECT(c, check_near(c, both, (double[]){12, 0.5, 0, 0, -0.5, -2, 24, 0}, 0));
+    check_release(c);
+}
+
 static void norm_modulate(Check *c)
 {
     const DkTensor x = check_values(c, SIZES(2, 1, 2), (float[]){3, 4, 1, 3});
@@ -265,6 +284,7 @@ int main(void)
     conv1d_dw(&c);
     selective_scan(&c);
     selective_scan_states(&c);
+    s4d_scan(&c);
     norm_modulate(&c);
     elementwise(&c);
     group_norm(&c);
