@@ -142,7 +142,7 @@ dim_more_init (DimMore *more)
   g_signal_connect (more, "notify::expanded", G_CALLBACK (on_expanded), NULL);
 
   more->seamless
-      = add_combo (more, 0, _ ("_Wrap around:"), "seamless",
+      = add_combo (more, 0, _ ("Wrap around:"), "seamless",
                    _ ("Tileable: which sides fit together when the picture is repeated; such a "
                       "side is a multiple of the model's grid"));
   fill_seamless (more);
