@@ -60,6 +60,7 @@ static void dim_facts(const void *config, DimNetFacts *facts)
         .has_null_label = TRUE,
         .width_multiple = c->patch,
         .height_multiple = c->patch,
+        .first_time = 1,
     };
 }
 

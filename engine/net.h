@@ -18,9 +18,12 @@ typedef gboolean (*DimNeedFn)(const char *name, int rank, const gint64 *sizes, v
 /* Facts of a configuration that the rest of the engine asks for. */
 typedef struct {
     int in_channels, out_channels, patch;
-    int n_labels; /* K; 0: no label table. Label K is "no class" where has_null_label */
+    int guided_channels; /* guidance acts on the first so many, the others are as with the class; 0:
+                            on all */
+    int n_labels;        /* K; 0: no label table. Label K is "no class" where has_null_label */
     gboolean has_null_label;
     int width_multiple, height_multiple; /* of the working grid, in latent pixels */
+    int first_time; /* what `forward` is given as t at step 1 of the noise schedule */
 } DimNetFacts;
 
 typedef struct DimNet DimNet;         /* loaded weights; each family has its own struct behind it */
@@ -64,7 +67,7 @@ typedef struct DimNetClass {
                     const double *t, const gint64 *y, const DimNetProgress *progress);
 } DimNetClass;
 
-extern const DimNetClass dim_net_dim;
+extern const DimNetClass dim_net_dim, dim_net_dit;
 
 const DimNetClass *dim_net_class(const char *family); /* NULL: unknown */
 

@@ -9,7 +9,10 @@ gboolean dim_pass_plan(DimPass *pass, DimArena *arena, const DimModelSpec *spec,
     DimNetFacts facts = {0};
 
     spec->net->facts(spec->net_config, &facts);
-    *pass = (DimPass){.spec = spec, .batch = batch};
+    *pass = (DimPass){.spec = spec,
+                      .batch = batch,
+                      .guided = facts.guided_channels ? facts.guided_channels : facts.in_channels,
+                      .first_time = facts.first_time};
     if (batch > 1)
         pass->input = dim_arena_take(arena, DK_F32, 4, (gint64[]){batch, facts.in_channels, h, w});
     pass->output = dim_arena_take(arena, DK_F32, 4, (gint64[]){batch, facts.out_channels, h, w});
@@ -24,27 +27,27 @@ void dim_pass_clear(DimPass *pass)
     *pass = (DimPass){0};
 }
 
-/* The channels of one item's output that are a prediction: as many as the input has. */
-static DkTensor prediction(const DimPass *pass, int item, DkTensor like)
+/* The first channels of one item's output. */
+static DkTensor channels(const DimPass *pass, int item, gint64 count)
 {
     const DkTensor out = dk_tensor_slice(pass->output, item, 1);
     const DkTensor planes = dk_tensor_reshape(out, 3, out.sizes + 1);
+    const gint64 sizes[] = {1, count, out.sizes[2], out.sizes[3]};
 
-    return dk_tensor_reshape(dk_tensor_slice(planes, 0, like.sizes[1]), 4, like.sizes);
+    return dk_tensor_reshape(dk_tensor_slice(planes, 0, count), 4, sizes);
 }
 
 DkTensor dim_pass_run(DimPass *pass, DkDevice *dk, DimNet *net, DkTensor x, double n,
                       const DimPrompt *prompt, const DimNetProgress *progress)
 {
-    const double t[2] = {n, n};
-    const DkTensor with_class = prediction(pass, 0, x);
+    const double time = n + (pass->first_time - 1), t[2] = {time, time};
 
     for (int i = 0; i < pass->batch && pass->batch > 1; i++)
         dk_axpby(dk, dk_tensor_slice(pass->input, i, 1), 1, x, 0);
     pass->spec->net->forward(dk, net, pass->plan, pass->output, pass->batch > 1 ? pass->input : x,
                              t, prompt->labels, progress);
     if (pass->batch > 1) /* eps_uncond + w (eps_cond - eps_uncond) */
-        dk_axpby(dk, with_class, (float)(1 - prompt->guidance), prediction(pass, 1, x),
-                 (float)prompt->guidance);
-    return with_class;
+        dk_axpby(dk, channels(pass, 0, pass->guided), (float)(1 - prompt->guidance),
+                 channels(pass, 1, pass->guided), (float)prompt->guidance);
+    return channels(pass, 0, x.sizes[1]); /* of a prediction: as many as the input has */
 }

@@ -9,9 +9,10 @@
 typedef struct {
     const DimModelSpec *spec;
     DimNetPlan *plan;
-    int batch;       /* 2: with and without the class, evaluated together; 1: with it only */
-    DkTensor input;  /* [2, C, h, w]; empty with a batch of 1 */
-    DkTensor output; /* [batch, Co, h, w] */
+    int guided, first_time; /* of the backbone's facts */
+    int batch;              /* 2: with and without the class, evaluated together; 1: with it only */
+    DkTensor input;         /* [2, C, h, w]; empty with a batch of 1 */
+    DkTensor output;        /* [batch, Co, h, w] */
 } DimPass;
 
 /* What is asked of the model: its labels, with the class and without, and the guidance w. */

@@ -148,7 +148,7 @@ static void test_refused_keys(Fixture *f, gconstpointer data)
         {", \"noise_schedule\": {\"type\": \"linear\", \"beta_start\": 0, \"beta_end\": 0.2, "
          "\"timesteps\": 10}",
          "beta_start"},
-        {", \"backbone\": {\"family\": \"dit\", \"weights\": \"w.pth\"}",
+        {", \"backbone\": {\"family\": \"diffussm\", \"weights\": \"w.pth\"}",
          "not supported by this version"},
         {", \"backbone\": {\"family\": \"unet\", \"weights\": \"w.pth\"}", "unet"},
         {", \"backbone\": {\"family\": \"dim\"}", "weights"},
