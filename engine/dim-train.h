@@ -124,6 +124,33 @@ gboolean    dim_trainer_test_loss (DimTrainer *trainer, int count, DimTask *task
 gboolean    dim_trainer_save      (DimTrainer *trainer, const char *checkpoint, GError **error);
 /* The averaged weights under their published names; `dtype` "F32" or "BF16". Atomically. */
 gboolean    dim_trainer_export    (DimTrainer *trainer, const char *file, const char *dtype, GError **error);
+/* Another number of steps in all (>= 1), which the learning rate follows from here on. */
+void        dim_trainer_aim       (DimTrainer *trainer, gint64 steps);
+
+/* ---- a class more -------------------------------------------------------------------------------------- */
+
+/* The weights of the backbone of `folder` for one class more, as F32: each table of labels has a row more, after those of the
+ * classes and before that of "no class", which starts as the mean of theirs. Atomically. DIM_ERROR_UNSUPPORTED for a family that
+ * is not trained. */
+gboolean dim_train_add_class (const char *folder, const char *file, GError **error);
+
+/* What a model can do already: latents that it made itself, and itself to ask. */
+typedef struct DimReplay DimReplay;
+
+/* `each` (>= 2) latents of each class (of at most 64, evenly spread), sampled without guidance, to a file. */
+gboolean   dim_replay_make (DimModel *teacher, int each, gint64 seed, const char *file, DimTask *task, GError **error);
+/* The teacher outlives it. */
+DimReplay *dim_replay_open (DimModel *teacher, const char *file, GError **error);
+void       dim_replay_free (DimReplay **replay);
+
+/* From here on the first `count` samples of a batch are latents of the replay with their labels, and the goal is what the teacher
+ * answers (learning without forgetting, arXiv 1606.09282); label_drop acts on these only, as "no class" is the teacher's too.
+ * The teacher's labels are the trainer's, but for "no class". The last latent of each class is kept apart. The replay outlives
+ * the trainer. */
+gboolean dim_trainer_set_replay (DimTrainer *trainer, const DimReplay *replay, int count, GError **error);
+/* How far the averaged weights have moved from the teacher: mean squared difference of the two outputs over that of the teacher's
+ * alone, on the latents kept apart, `count` of them (noised alike at each call). */
+gboolean dim_trainer_drift      (DimTrainer *trainer, int count, DimTask *task, double *drift, GError **error);
 
 G_END_DECLS
 

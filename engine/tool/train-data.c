@@ -31,6 +31,9 @@ typedef struct {
     const DimTask *task;
     GArray *entries; /* Entry */
     int skipped;     /* files that are no pictures */
+    int side_min;    /* 0: as the dataset has it */
+    GArray *sides;   /* int: shorter ones; NULL: nobody asks */
+    gint64 pixels;   /* of all pictures read */
 } List;
 
 static void entry_clear(gpointer data)
@@ -315,12 +318,27 @@ static void split_open(GArray *entries)
 
 /* ---- reading ---- */
 
-static gboolean add_picture(DimDataset *dataset, const Entry *entry, GError **error)
+/* What a class of one's own needs to know of a picture. */
+static gboolean note_size(List *list, const char *file, const GdkPixbuf *picture, GError **error)
+{
+    const int width = gdk_pixbuf_get_width(picture), height = gdk_pixbuf_get_height(picture);
+    const int side = MIN(width, height);
+
+    list->pixels += (gint64)width * height;
+    if (list->sides)
+        g_array_append_val(list->sides, side);
+    return side >= list->side_min || refuse(error,
+                                            "%s: has %d x %d pixels; expected sides of %d or "
+                                            "more",
+                                            file, width, height, list->side_min);
+}
+
+static gboolean add_picture(DimDataset *dataset, List *list, const Entry *entry, GError **error)
 {
     g_autoptr(GdkPixbuf) picture = tool_picture_read(entry->file, error);
     g_autoptr(GError) fault = NULL;
 
-    if (!picture)
+    if (!picture || !note_size(list, entry->file, picture, error))
         return FALSE;
     const int label = dim_dataset_add_class(dataset, entry->class_name);
     if (dim_dataset_add_image(dataset, label, gdk_pixbuf_read_pixels(picture),
@@ -332,14 +350,14 @@ static gboolean add_picture(DimDataset *dataset, const Entry *entry, GError **er
     return FALSE;
 }
 
-static gboolean add_pictures(DimDataset *dataset, const List *list, DimTask *task, GError **error)
+static gboolean add_pictures(DimDataset *dataset, List *list, DimTask *task, GError **error)
 {
     for (guint i = 0; i < list->entries->len; i++) {
         const Entry *entry = &g_array_index(list->entries, Entry, i);
         g_autoptr(GError) fault = NULL;
         if (!go_on(task, error))
             return FALSE;
-        if (!add_picture(dataset, entry, &fault)) {
+        if (!add_picture(dataset, list, entry, &fault)) {
             if (entry->line)
                 g_prefix_error(&fault, "%s: line %d: ", list->path, entry->line);
             g_propagate_error(error, g_steal_pointer(&fault));
@@ -372,4 +390,47 @@ gboolean tool_dataset_read(DimDataset *dataset, const char *path, DimTask *task,
     }
     g_array_unref(list.entries);
     return ok;
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+static gboolean read_class(List *list, DimDataset *dataset, const char *class_name,
+                           gint64 pixels_min, DimTask *task, GError **error)
+{
+    if (!is_folder(list->path))
+        return refuse(error, "%s: is no folder; expected one with pictures", list->path);
+    if (!list_class(list, list->path, class_name, SPLIT_OPEN, error))
+        return FALSE;
+    if (!list->entries->len)
+        return refuse(error, "%s: no pictures; expected those of \"%s\"", list->path, class_name);
+    split_open(list->entries);
+    if (!add_pictures(dataset, list, task, error))
+        return FALSE;
+    return list->pixels >= pixels_min ||
+           refuse(error,
+                  "%s: its pictures have %" G_GINT64_FORMAT
+                  " pixels in all; expected more or larger ones, of %" G_GINT64_FORMAT,
+                  list->path, list->pixels, pixels_min);
+}
+
+gboolean tool_dataset_read_class(DimDataset *dataset, const char *folder, const char *class_name,
+                                 int side_min, gint64 pixels_min, int *side, DimTask *task,
+                                 GError **error)
+{
+    List list = {.path = folder, .task = task, .side_min = side_min};
+
+    list.entries = g_array_new(FALSE, FALSE, sizeof(Entry));
+    g_array_set_clear_func(list.entries, entry_clear);
+    list.sides = g_array_new(FALSE, FALSE, sizeof(int));
+    const gboolean good = read_class(&list, dataset, class_name, pixels_min, task, error);
+    if (good) {
+        g_array_sort(list.sides, compare_ints);
+        *side = g_array_index(list.sides, int, list.sides->len / 2);
+    }
+    g_array_unref(list.sides);
+    g_array_unref(list.entries);
+    return good;
 }

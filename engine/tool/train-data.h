@@ -19,4 +19,10 @@
  * the dataset has already. On failure the dataset may hold some of the pictures. */
 gboolean tool_dataset_read(DimDataset *dataset, const char *path, DimTask *task, GError **error);
 
+/* Adds the pictures of a folder, all of them of one class. A shorter side is at least `side_min`,
+ * and together they have at least `pixels_min` pixels. *side: the median of the shorter sides. */
+gboolean tool_dataset_read_class(DimDataset *dataset, const char *folder, const char *class_name,
+                                 int side_min, gint64 pixels_min, int *side, DimTask *task,
+                                 GError **error);
+
 #endif

@@ -25,9 +25,11 @@ void tool_train_folder_name(ToolTrainFolder *folder, const char *path)
         char **at;
         const char *name;
     } names[] = {
-        {&folder->settings, "train.json"}, {&folder->checkpoint, "checkpoint.safetensors"},
-        {&folder->model, "model"},         {&folder->log, "loss.csv"},
-        {&folder->plot, "loss.png"},       {&folder->sheet, "sheet.png"},
+        {&folder->settings, "train.json"},  {&folder->checkpoint, "checkpoint.safetensors"},
+        {&folder->model, "model"},          {&folder->log, "loss.csv"},
+        {&folder->plot, "loss.png"},        {&folder->sheet, "sheet.png"},
+        {&folder->teacher, "teacher"},      {&folder->replay, "replay.safetensors"},
+        {&folder->status, "progress.json"},
     };
 
     *folder = (ToolTrainFolder){.folder = g_strdup(path), .lock = -1};
@@ -84,18 +86,26 @@ gboolean tool_train_folder_open(ToolTrainFolder *folder, const char *path, GErro
     return FALSE;
 }
 
+static void remove_folder(const char *folder)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *file = g_build_filename(folder, name, NULL);
+        g_unlink(file);
+    }
+    g_rmdir(folder);
+}
+
 /* A folder that this call began and that has no checkpoint: what could not even start leaves
  * nothing. */
 static void take_away(const ToolTrainFolder *folder)
 {
-    g_autoptr(GDir) dir = g_dir_open(folder->model, 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *file = g_build_filename(folder->model, name, NULL);
-        g_unlink(file);
-    }
-    g_rmdir(folder->model);
+    remove_folder(folder->model);
+    remove_folder(folder->teacher);
+    g_unlink(folder->replay);
+    g_unlink(folder->status);
     g_unlink(folder->settings);
     g_unlink(folder->log);
     if (folder->made)
@@ -111,7 +121,8 @@ void tool_train_folder_close(ToolTrainFolder *folder)
     if (folder->lock >= 0)
         close(folder->lock);
     char *texts[] = {folder->folder,  folder->settings, folder->checkpoint, folder->model,
-                     folder->weights, folder->log,      folder->plot,       folder->sheet};
+                     folder->weights, folder->log,      folder->plot,       folder->sheet,
+                     folder->teacher, folder->replay,   folder->status};
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
     memset(folder, 0, sizeof *folder);

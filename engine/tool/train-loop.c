@@ -4,9 +4,14 @@
 #include "train.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "contact-sheet.h"
+#include "train-class.h"
 
+/* Where the number of steps follows from the time, it is settled after so many, which are warm-up.
+ */
+enum { PLAN_FROM = 2, PLAN_AT = 8 };
 enum { TEST_CROPS = 64, TESTS = 200, TEST_STEPS_MIN = 50 };
 
 typedef struct {
@@ -19,6 +24,9 @@ typedef struct {
     ToolTrainRow row;                  /* the step done last */
     double test_loss;                  /* measured last; NAN: not yet */
     double loss;                       /* a moving average, for people */
+    double drift;                      /* of the classes that were there; NAN: not measured */
+    gint64 timed, timed_step;          /* for the plan: since when, the step then */
+    gint64 told;                       /* microseconds, when the status was */
 } Loop;
 
 static gboolean is_due(gint64 since, double minutes)
@@ -35,15 +43,23 @@ static double samples_a_second(const Loop *l)
     return seconds > 0 ? (double)(l->row.samples - l->samples_before) / seconds : 0;
 }
 
+static double seconds_left(const Loop *l)
+{
+    return (double)(l->steps - l->row.step) * (double)l->row.samples / (double)l->row.step /
+           MAX(samples_a_second(l), 1e-9);
+}
+
 static void say_line(const Loop *l)
 {
-    const double left = (double)(l->steps - l->row.step) * (double)l->row.samples /
-                        (double)l->row.step / MAX(samples_a_second(l), 1e-9);
+    const double left = seconds_left(l);
     const int minutes = (int)MIN(left / 60 + 0.5, 6e6);
-    char test[32] = "";
+    char test[80] = "";
 
     if (!isnan(l->test_loss))
         g_snprintf(test, sizeof test, ", test loss %.4f", l->test_loss);
+    if (!isnan(l->drift))
+        g_snprintf(test + strlen(test), sizeof test - strlen(test), ", others moved %.2g",
+                   l->drift);
     tool_train_say(l->train,
                    "step %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT ", %" G_GINT64_FORMAT
                    " samples, loss %.4f%s, %.3g samples/s, %d:%02d h left",
@@ -60,6 +76,10 @@ static void show(Loop *l)
     g_atomic_int_set(&t->task.per_million, (int)((double)l->row.step / (double)l->steps * 1e6));
     g_snprintf(note, sizeof note, "loss %.3f  %.3g/s", l->loss, samples_a_second(l));
     tool_progress_note(t->progress, note);
+    if (is_due(l->told, 1.0 / 60)) {
+        tool_train_status(t, "training", &l->row, l->steps, seconds_left(l), l->loss, NULL);
+        l->told = g_get_monotonic_time();
+    }
     if (!tool_progress_draws(t->progress) && is_due(l->spoke, 1)) {
         say_line(l);
         l->spoke = g_get_monotonic_time();
@@ -114,7 +134,7 @@ static gboolean write_files(Loop *l, gboolean stop, GError **error)
     const double sheet_minutes = tool_settings_real(&t->settings, "sheet-every");
     const gboolean over = l->row.step >= l->steps;
     const gboolean sheet =
-        !stop && (over || (sheet_minutes > 0 && is_due(l->sheet, sheet_minutes)));
+        !stop && !t->replay && (over || (sheet_minutes > 0 && is_due(l->sheet, sheet_minutes)));
 
     if (!tool_train_leads(t))
         return TRUE;
@@ -132,6 +152,9 @@ static gboolean measure(Loop *l, GError **error)
     ToolTrain *t = l->train;
 
     l->row.test_loss = NAN;
+    if (t->replay && l->row.step == l->steps &&
+        !dim_trainer_drift(t->trainer, TEST_CROPS, NULL, &l->drift, error))
+        return FALSE;
     if (!l->test_every || (l->row.step % l->test_every && l->row.step < l->steps))
         return TRUE;
     if (!dim_trainer_test_loss(t->trainer, TEST_CROPS, NULL, &l->row.test_loss, error))
@@ -160,6 +183,31 @@ static gboolean step(Loop *l, GError **error)
     return !t->log || tool_train_log_add(t->log, &l->row, error);
 }
 
+/* Now that it is known how long a step takes. */
+static gboolean plan(Loop *l, GError **error)
+{
+    ToolTrain *t = l->train;
+    const double minutes = tool_settings_real(&t->settings, "minutes");
+    const gint64 now = g_get_monotonic_time();
+
+    if (l->steps != TOOL_STEPS_OPEN)
+        return TRUE;
+    if (!l->timed && l->row.step >= PLAN_FROM) {
+        l->timed = now;
+        l->timed_step = l->row.step;
+    }
+    if (l->row.step < PLAN_AT || l->row.step - l->timed_step < PLAN_AT - PLAN_FROM)
+        return TRUE;
+    const double one = (double)(now - l->timed) / (double)(l->row.step - l->timed_step);
+    const double left = minutes * 60e6 - l->seconds_before * 1e6 - (double)(now - t->began);
+    l->steps = l->row.step + (gint64)CLAMP(left / MAX(one, 1), 12, 1e8);
+    l->test_every = l->test_every ? MAX(TEST_STEPS_MIN, l->steps / TESTS) : 0;
+    dim_trainer_aim(t->trainer, l->steps);
+    json_object_set_new(t->settings.values, "steps", json_integer(l->steps));
+    tool_train_say(t, "%" G_GINT64_FORMAT " steps will take about %.3g minutes", l->steps, minutes);
+    return tool_settings_save(&t->settings, t->folder.settings, error);
+}
+
 static void begin(Loop *l, ToolTrain *train)
 {
     const GArray *rows = train->log ? tool_train_log_rows(train->log) : NULL;
@@ -172,6 +220,7 @@ static void begin(Loop *l, ToolTrain *train)
                 .sheet = now,
                 .spoke = now,
                 .test_loss = NAN,
+                .drift = NAN,
                 .loss = NAN};
     l->row.step = dim_trainer_at(train->trainer);
     l->samples_before = l->row.step * tool_settings_whole(&train->settings, "batch");
@@ -193,7 +242,7 @@ gboolean tool_train_loop(ToolTrain *train, gboolean *stopped, GError **error)
     train->task.per_million = (int)((double)l.row.step / (double)l.steps * 1e6);
     tool_progress_task(train->progress, "training", &train->task);
     while (!stop && l.row.step < l.steps) {
-        if (!step(&l, error))
+        if (!step(&l, error) || !plan(&l, error))
             return FALSE;
         show(&l);
         stop = g_atomic_int_get(&train->task.cancel) != 0 ||
@@ -205,5 +254,7 @@ gboolean tool_train_loop(ToolTrain *train, gboolean *stopped, GError **error)
     *stopped = l.row.step < l.steps;
     if (l.row.step > 0 && !isnan(l.loss))
         say_line(&l);
+    if (*stopped)
+        tool_train_status(train, "stopped", &l.row, l.steps, seconds_left(&l), l.loss, NULL);
     return TRUE;
 }

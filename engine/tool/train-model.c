@@ -26,7 +26,7 @@ static gboolean refuse(GError **error, const char *format, ...)
 }
 
 /* model.json of a folder that the engine has found good. */
-static json_t *load_model(const char *folder, GError **error)
+json_t *tool_train_load_model(const char *folder, GError **error)
 {
     g_autofree char *file = g_build_filename(folder, "model.json", NULL);
 
@@ -57,7 +57,7 @@ gboolean tool_train_adopt(ToolSettings *settings, const json_t *given, GError **
 {
     const char *from = tool_settings_text(settings, "from");
     DimModelInfo *info = dim_model_info_read(from, error);
-    json_t *model = info ? load_model(from, error) : NULL;
+    json_t *model = info ? tool_train_load_model(from, error) : NULL;
     gboolean good = model != NULL;
 
     if (good && (!info->backbone.family || strcmp(info->backbone.family, "dim")))
@@ -82,8 +82,8 @@ gboolean tool_train_adopt(ToolSettings *settings, const json_t *given, GError **
 }
 
 /* Every tensor as F32, whatever format it is in: the trainer looks for them beside model.json. */
-static gboolean copy_weights(const DimModelInfo *info, const json_t *model, const char *to,
-                             GError **error)
+gboolean tool_train_copy_weights(const DimModelInfo *info, const json_t *model, const char *to,
+                                 GError **error)
 {
     const char *spelt =
         json_string_value(json_object_get(json_object_get(model, "backbone"), "weights"));
@@ -114,7 +114,7 @@ static gboolean copy_weights(const DimModelInfo *info, const json_t *model, cons
 
 /* ---- the autoencoder ---- */
 
-static gboolean copy_file(const char *from, const char *to, GError **error)
+gboolean tool_copy_file(const char *from, const char *to, GError **error)
 {
     g_autoptr(GError) opening = NULL;
     g_autoptr(GMappedFile) mapped = g_mapped_file_new(from, FALSE, &opening);
@@ -142,13 +142,13 @@ static json_t *copy_named(const char *from, const json_t *value, const char *to,
     g_autofree char *source = g_build_filename(from, spelt, NULL);
     g_autofree char *target = g_build_filename(to, name, NULL);
 
-    return copy_file(source, target, error) ? json_string(name) : NULL;
+    return tool_copy_file(source, target, error) ? json_string(name) : NULL;
 }
 
 /* A model's autoencoder, files and all; NULL and an error, or its description. */
-static json_t *copy_autoencoder(const char *from, const char *to, GError **error)
+json_t *tool_train_copy_autoencoder(const char *from, const char *to, GError **error)
 {
-    json_t *model = load_model(from, error);
+    json_t *model = tool_train_load_model(from, error);
     json_t *description = json_deep_copy(json_object_get(model, "autoencoder"));
     json_t *weights = json_object_get(description, "weights");
     gboolean good = description != NULL;
@@ -213,7 +213,7 @@ static gboolean take_autoencoder(Autoencoder *ae, const char *folder, const Tool
     dim_model_info_free(&info);
     if (!has)
         return refuse(error, "%s: has no autoencoder; expected a model that has one", source);
-    ae->description = copy_autoencoder(source, folder, error);
+    ae->description = tool_train_copy_autoencoder(source, folder, error);
     return ae->description != NULL;
 }
 
@@ -305,10 +305,10 @@ static gboolean start_from(const char *folder, const char *from, json_t *model, 
 {
     g_autofree char *target = g_build_filename(folder, TOOL_TRAIN_WEIGHTS, NULL);
     DimModelInfo *info = dim_model_info_read(from, error);
-    json_t *old = info ? load_model(from, error) : NULL;
+    json_t *old = info ? tool_train_load_model(from, error) : NULL;
     json_t *schedule = json_object_get(old, "noise_schedule");
     const json_t *asked = json_object_get(model, "noise_schedule");
-    const gboolean good = old && copy_weights(info, old, target, error);
+    const gboolean good = old && tool_train_copy_weights(info, old, target, error);
 
     if (json_equal(json_object_get(schedule, "type"), json_object_get(asked, "type")))
         json_object_set(model, "noise_schedule", schedule);
@@ -339,10 +339,10 @@ static gboolean compose(const char *folder, const char *file, const ToolSettings
     return good;
 }
 
-static gboolean update_texts(const char *folder, const char *file, const ToolSettings *settings,
-                             GError **error)
+gboolean tool_train_update_texts(const char *folder, const ToolSettings *settings, GError **error)
 {
-    json_t *model = load_model(folder, error);
+    g_autofree char *file = g_build_filename(folder, "model.json", NULL);
+    json_t *model = tool_train_load_model(folder, error);
     json_t *before = json_deep_copy(model);
 
     if (model)
@@ -367,6 +367,6 @@ gboolean tool_train_make_model(const char *folder, const ToolSettings *settings,
         return FALSE;
     }
     if (g_file_test(file, G_FILE_TEST_EXISTS))
-        return update_texts(folder, file, settings, error);
+        return tool_train_update_texts(folder, settings, error);
     return compose(folder, file, settings, dataset, psnr, task, error);
 }

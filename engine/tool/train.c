@@ -6,12 +6,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "train-class.h"
 #include "train-data.h"
 #include "train-model.h"
 
 typedef struct {
     char **words; /* of the settings */
-    char *config_file, *output, *samples, *stop_after;
+    char *config_file, *output, *samples, *stop_after, *images, *run;
     json_t *given, *config;
 } Options;
 
@@ -60,6 +61,9 @@ static gboolean begin_settings(ToolTrain *t, const Options *o, GError **error)
         return FALSE;
     if (t->steps_asked > 0)
         json_object_set_new(t->settings.values, "steps", json_integer(t->steps_asked));
+    if (tool_settings_text(&t->settings, "add-class"))
+        return tool_train_class_adopt(t, o->given, error) &&
+               tool_settings_save(&t->settings, t->folder.settings, error);
     return (!tool_settings_text(&t->settings, "from") ||
             tool_train_adopt(&t->settings, o->given, error)) &&
            tool_settings_save(&t->settings, t->folder.settings, error);
@@ -190,13 +194,14 @@ static gboolean read_pictures(ToolTrain *t, gboolean *changed, GError **error)
     tool_progress_task(t->progress, "reading", &reading);
     t->dataset = dim_dataset_new();
     keep_classes(t);
-    gboolean good =
-        read_into(t, &reading, error) &&
-        (t->settings.classes || !tool_settings_text(&t->settings, "from") ||
-         order_classes(t, &reading, error)) &&
-        check_classes(t, changed, error);
+    dim_crop_params_init(&crops, (int)tool_settings_whole(&t->settings, "size"));
+    gboolean good = (tool_settings_text(&t->settings, "add-class")
+                         ? tool_train_class_read(t, &crops, &reading, error)
+                         : read_into(t, &reading, error) &&
+                               (t->settings.classes || !tool_settings_text(&t->settings, "from") ||
+                                order_classes(t, &reading, error))) &&
+                    check_classes(t, changed, error);
     if (good) {
-        dim_crop_params_init(&crops, (int)tool_settings_whole(&t->settings, "size"));
         tool_progress_task(t->progress, "scaling", &scaling);
         good = dim_dataset_prepare(t->dataset, &crops, &scaling, error);
     }
@@ -213,6 +218,9 @@ static gboolean make_model(ToolTrain *t, gboolean changed, GError **error)
 
     if (!tool_train_leads(t))
         return TRUE;
+    if (tool_settings_text(&t->settings, "add-class"))
+        return tool_train_class_make(t, error) &&
+               (!changed || tool_settings_save(&t->settings, t->folder.settings, error));
     tool_progress_task(t->progress, "fitting", &fitting);
     const gboolean made =
         tool_train_make_model(t->folder.model, &t->settings, t->dataset, &psnr, &fitting, error);
@@ -237,7 +245,8 @@ static gboolean open_trainer(ToolTrain *t, GError **error)
         params.steps = t->steps_asked;
     t->trainer = dim_trainer_new(t->device, t->folder.model, t->folder.checkpoint, &params,
                                  t->dataset, &t->peers.peers, error);
-    if (!t->trainer)
+    if (!t->trainer ||
+        (tool_settings_text(&t->settings, "add-class") && !tool_train_class_open(t, error)))
         return FALSE;
     const gint64 at = dim_trainer_at(t->trainer);
     if (params.steps == tool_settings_whole(&t->settings, "steps"))
@@ -260,6 +269,11 @@ static gboolean prepare(ToolTrain *t, const Options *o, GError **error)
 
     if (!tool_peers_join(&t->peers, error))
         return FALSE;
+    if (t->peers.peers.n > 1 && (o->run || json_object_get(o->given, "add-class"))) {
+        g_set_error_literal(error, DIM_ERROR, DIM_ERROR_ARGUMENT,
+                            "--add-class: expected one process");
+        return FALSE;
+    }
     if (t->quiet || !tool_train_leads(t))
         tool_progress_hide(t->progress);
     if (!open_folder(t, o, &changed, error) || !read_pictures(t, &changed, error) ||
@@ -285,6 +299,8 @@ static void train_clear(ToolTrain *t)
     tool_progress_end(&t->progress);
     tool_train_log_close(&t->log);
     dim_trainer_free(&t->trainer);
+    dim_replay_free(&t->replay);
+    dim_model_close(&t->teacher);
     dim_device_close(&t->device);
     dim_dataset_free(&t->dataset);
     tool_train_folder_close(&t->folder);
@@ -296,21 +312,28 @@ static int run_train(ToolTrain *t, const Options *o)
     GError *error = NULL;
     gboolean stopped = FALSE, good = FALSE;
 
+    t->began = g_get_monotonic_time();
     t->progress = tool_progress_begin();
     if (prepare(t, o, &error)) {
         say_beginning(t);
-        good = tool_train_loop(t, &stopped, &error);
+        good = tool_train_loop(t, &stopped, &error) &&
+               (stopped || tool_train_class_install(t, &error));
     }
     if (good && stopped)
         tool_train_say(t, "%s: stopped; `dim train --output %s` goes on", t->folder.folder,
                        t->folder.folder);
-    else if (good)
-        tool_train_say(t, "%s: done; the model is %s", t->folder.folder, t->folder.model);
+    else if (good) {
+        tool_train_status(t, "done", NULL, 0, 0, NAN, NULL);
+        tool_train_say(t, "%s: done; the model is %s", t->folder.folder,
+                       t->replay ? tool_settings_text(&t->settings, "install") : t->folder.model);
+    }
     if (g_error_matches(error, DIM_ERROR, DIM_ERROR_CANCELLED)) {
         g_clear_error(&error);
         g_set_error(&error, DIM_ERROR, DIM_ERROR_CANCELLED, "%s: cancelled before the first step",
                     o->output);
     }
+    if (error)
+        tool_train_status(t, "failed", NULL, 0, 0, NAN, error->message);
     /* Only where all processes are here; else mpirun ends those that wait for this one. */
     if (good)
         tool_peers_leave(&t->peers);
@@ -335,6 +358,13 @@ static gboolean read_minutes(const Options *o, ToolTrain *t)
 /* FALSE after a usage mistake. */
 static gboolean check_options(Options *o, ToolTrain *t)
 {
+    if (json_object_get(o->given, "add-class") || o->run) {
+        if (!tool_train_class_options(o->given, &t->common.model, o->images, o->run, &o->output))
+            return FALSE;
+    } else if (o->images) {
+        tool_usage("--images %s: expected --add-class with it", o->images);
+        return FALSE;
+    }
     if (!o->output || !*o->output)
         tool_usage("train: expected --output with the folder of the training");
     else if (t->common.model)
@@ -366,7 +396,7 @@ int tool_train(int argc, char **argv)
 {
     const int n = tool_settings_count();
     g_autofree char **words = g_new0(char *, n + 1);
-    g_autofree GOptionEntry *entries = g_new0(GOptionEntry, n + 6);
+    g_autofree GOptionEntry *entries = g_new0(GOptionEntry, n + 8);
     g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
     Options o = {.words = words};
     ToolTrain t = {.folder = {.lock = -1}};
@@ -379,6 +409,10 @@ int tool_train(int argc, char **argv)
          "Steps in samples (500000, where --steps is not given)", "N"},
         {"stop-after", 0, 0, G_OPTION_ARG_FILENAME, &o.stop_after,
          "Stop then, to go on another time", "MINUTES"},
+        {"images", 0, 0, G_OPTION_ARG_FILENAME, &o.images,
+         "With --add-class: a folder with pictures of it", "DIR"},
+        {"run", 0, 0, G_OPTION_ARG_FILENAME, &o.run, "With --add-class: the folder of the training",
+         "RUN"},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &t.quiet, "No words but errors", NULL},
     };
 
@@ -390,7 +424,7 @@ int tool_train(int argc, char **argv)
     json_decref(o.config);
     for (int i = 0; i < n; i++) /* any of them may be missing */
         g_clear_pointer(&words[i], g_free);
-    char *others[] = {o.config_file, o.output, o.samples, o.stop_after};
+    char *others[] = {o.config_file, o.output, o.samples, o.stop_after, o.images, o.run};
     for (gsize i = 0; i < G_N_ELEMENTS(others); i++)
         g_free(others[i]);
     tool_common_clear(&t.common);

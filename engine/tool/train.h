@@ -13,7 +13,8 @@
 /* A folder of one training; every name is absolute or as the folder was given. */
 typedef struct {
     char *folder, *settings, *checkpoint, *model, *weights, *log, *plot, *sheet;
-    int lock;       /* descriptor of the folder; -1: not locked */
+    char *teacher, *replay, *status; /* of a class more: the old model, latents, how far it is */
+    int lock;                        /* descriptor of the folder; -1: not locked */
     gboolean fresh; /* begun by this call: taken away again where nothing comes of it */
     gboolean made;  /* the folder itself, too */
 } ToolTrainFolder;
@@ -31,6 +32,7 @@ typedef struct {
     gboolean quiet;
     double stop_after;  /* minutes; 0: not at all */
     gint64 steps_asked; /* 0: none */
+    gint64 began;       /* microseconds, when the program was called */
 
     ToolTrainFolder folder;
     ToolSettings settings;
@@ -39,6 +41,8 @@ typedef struct {
     DimTask task; /* the one that is watched; a signal cancels it */
     DimDataset *dataset;
     DimDevice *device;
+    DimModel *teacher; /* these two: of a class more */
+    DimReplay *replay;
     DimTrainer *trainer;
     ToolTrainLog *log;
 } ToolTrain;

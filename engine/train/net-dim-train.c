@@ -451,6 +451,12 @@ static double mamba_time(int n)
     return n;
 }
 
+static gboolean mamba_is_label_table(const char *name)
+{
+    return !strcmp(name, "label_emb.weight") ||
+           !strcmp(name, "adaln_single.emb.class_embedder.embedding_table.weight");
+}
+
 const DimTrainClass dim_train_dim = {
     .family = "dim",
     .check = mamba_check,
@@ -459,6 +465,7 @@ const DimTrainClass dim_train_dim = {
     .feed = mamba_feed,
     .time_of_step = mamba_time,
     .adapt = mamba_adapt,
+    .is_label_table = mamba_is_label_table,
 };
 
 const DimTrainClass *dim_train_class(const char *family)

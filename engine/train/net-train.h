@@ -34,6 +34,8 @@ typedef struct {
      * weak to strong. FALSE: its shape does not fit. */
     gboolean (*adapt)(const DimTrained *tensor, int rank, const gint64 *sizes, const float *from,
                       float *to);
+    /* Whether it is a table with a row for each class and one for "no class", [K + 1, d]. */
+    gboolean (*is_label_table)(const char *name);
 } DimTrainClass;
 
 extern const DimTrainClass dim_train_dim;

@@ -249,6 +249,11 @@ gint64 dim_trainer_at(const DimTrainer *trainer)
     return trainer->step;
 }
 
+void dim_trainer_aim(DimTrainer *trainer, gint64 steps)
+{
+    trainer->params.steps = MAX(1, steps);
+}
+
 gint64 dim_trainer_parameters(const DimTrainer *trainer)
 {
     return dim_parameters_total(&trainer->parameters);
@@ -372,7 +377,7 @@ gboolean dim_trainer_step(DimTrainer *t, DimTask *task, DimTrainReport *report, 
 /* ---- the test loss --------------------------------------------------------------------------- */
 
 /* The gradient's memory keeps the weights while the average stands in for them. */
-static void swap_in_average(DimTrainer *t)
+void dim_trainer_swap_in(DimTrainer *t)
 {
     const DkTensor *block = t->parameters.block;
 
@@ -381,7 +386,7 @@ static void swap_in_average(DimTrainer *t)
     dim_graph_refresh(t->net.graph);
 }
 
-static void swap_out_average(DimTrainer *t)
+void dim_trainer_swap_out(DimTrainer *t)
 {
     const DkTensor *block = t->parameters.block;
 
@@ -397,13 +402,13 @@ gboolean dim_trainer_test_loss(DimTrainer *t, int count, DimTask *task, double *
 
     if (dim_dataset_n_images(t->dataset, -1, TRUE) < 1)
         return bad(error, "a test loss without test pictures", "one or more");
-    swap_in_average(t);
+    dim_trainer_swap_in(t);
     dk_clear(t->dk, t->loss);
     dim_dk_follow(t->dk, task);
     for (int i = 0; i < n && good; i += t->micro)
         good = dim_task_go_on(task, error) && run_micro(t, i, n, TRUE, error);
     dim_dk_follow(t->dk, NULL);
-    swap_out_average(t);
+    dim_trainer_swap_out(t);
     if (good)
         dk_read(t->dk, loss, t->loss);
     return dim_dk_check(t->dk, "training", good ? error : NULL) && good;
