@@ -210,6 +210,9 @@ enum { DIM_UPSAMPLE_AUTO = 0, DIM_UPSAMPLE_OFF = 1 }; /* else the factor itself,
  * pixels (times the upsampling factor). */
 typedef enum { DIM_SEAMLESS_OFF, DIM_SEAMLESS_X, DIM_SEAMLESS_Y, DIM_SEAMLESS_BOTH } DimSeamless;
 
+/* What a seed's noise is made with: Philox, indexed by place, or as PyTorch's generator on the CPU gives it, in a row. */
+typedef enum { DIM_RNG_PHILOX, DIM_RNG_TORCH } DimRng;
+
 typedef struct {
     int             label;         /* -1: unconditional, or the model has no labels */
     int             width, height; /* pixels of the picture */
@@ -220,8 +223,10 @@ typedef struct {
     int             upsample;      /* DIM_UPSAMPLE_AUTO, DIM_UPSAMPLE_OFF or the factor */
     int             tile;          /* as in dim_model_decode */
     DimSeamless     seamless;
+    double          guidance_low, guidance_high; /* guided at times tc from low to high only (1: all noise, 0: none); 0, 1: always */
+    DimRng          rng;
     const DimArray *noise;         /* x [1,C,H,W] on the working grid, in place of the seed's; may be NULL */
-    const DimArray *step_noise;    /* [steps,1,C,H,W]; may be NULL */
+    const DimArray *step_noise;    /* [steps,1,C,H,W], what a sampler that adds noise takes; may be NULL, is not copied */
 } DimParams;
 
 typedef struct {
@@ -234,6 +239,7 @@ typedef struct {
 
 const char *const *dim_sampler_names  (void); /* NULL-terminated, static */
 const char *const *dim_seamless_names (void); /* "off", "x", "y", "both", in the order of DimSeamless; as above */
+const char *const *dim_rng_names      (void); /* "philox", "torch", in the order of DimRng; as above */
 
 /* The model's defaults, its first class, its native size, seed 0. */
 void     dim_params_init  (DimParams *params, const DimModelInfo *info);
@@ -251,7 +257,7 @@ gint64   dim_seed_fresh   (void); /* a random seed */
 typedef struct DimSampler DimSampler;
 
 DimSampler *dim_sampler_new      (DimModel *model, const DimParams *params, GError **error); /* all memory is taken here */
-gboolean    dim_sampler_step     (DimSampler *sampler, GError **error);   /* one network evaluation time */
+gboolean    dim_sampler_step     (DimSampler *sampler, GError **error);   /* one network evaluation time, heun: two */
 gboolean    dim_sampler_done     (const DimSampler *sampler);
 int         dim_sampler_at       (const DimSampler *sampler);             /* steps done */
 /* The whole run, decoding too, 0..1; from any thread; never decreases. */
@@ -289,6 +295,8 @@ typedef struct {
     DimPrecision precision;     /* precision=auto|f32|bf16 */
     int          tile;          /* tile=N; -1 */
     DimSeamless  seamless;      /* seamless=off|x|y|both */
+    double       guidance_low, guidance_high; /* guidance-interval=LO,HI; 0, 1 */
+    DimRng       rng;           /* rng=philox|torch */
 } DimOptions;
 
 /* init, copy, parse, load and record initialise their target, which must hold nothing; on failure it is left alone. */
@@ -302,6 +310,8 @@ char    *dim_recipe_print      (const DimRecipe *recipe); /* readable JSON, docs
 gboolean dim_recipe_load       (DimRecipe *recipe, const char *file, char **unknown_keys, GError **error);
 gboolean dim_recipe_save       (const DimRecipe *recipe, const char *file, GError **error); /* temporary name, then renamed */
 gboolean dim_recipe_options    (const DimRecipe *recipe, DimOptions *options, GError **error);
+/* "LO,HI" with 0 <= LO <= HI <= 1; FALSE, and untouched: it is something else. */
+gboolean dim_interval_parse    (const char *text, double *low, double *high);
 /* Fills params from the recipe and the model's defaults, and checks them: class by name, upsample, a fresh seed for -1.
  * width and height of 0 become the native size. */
 gboolean dim_recipe_resolve    (const DimRecipe *recipe, const DimModelInfo *info, DimParams *params, GError **error);

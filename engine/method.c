@@ -8,7 +8,13 @@
 #define METHODS(METHOD)                                                                            \
     METHOD("dpm-solver++-fast", dim_method_dpm_solver_pp_fast)                                     \
     METHOD("dpm-solver-fast", dim_method_dpm_solver_fast)                                          \
-    METHOD("dpm-solver++-2m", dim_method_dpm_solver_pp_2m)
+    METHOD("dpm-solver++-2m", dim_method_dpm_solver_pp_2m)                                         \
+    METHOD("dpm-solver++-3m", dim_method_dpm_solver_pp_3m)                                         \
+    METHOD("ddim", dim_method_ddim)                                                                \
+    METHOD("ddpm", dim_method_ddpm)                                                                \
+    METHOD("unipc", dim_method_unipc)                                                              \
+    METHOD("euler", dim_method_euler)                                                              \
+    METHOD("heun", dim_method_heun)
 
 #define NAME(name, method) name,
 #define ADDRESS(name, method) &method,

@@ -23,6 +23,7 @@ void dim_params_init(DimParams *params, const DimModelInfo *info)
         .sampler = info->defaults.sampler,
         .upsample = DIM_UPSAMPLE_AUTO,
         .tile = -1,
+        .guidance_high = 1,
     };
 }
 
@@ -55,7 +56,9 @@ gboolean dim_params_shape(const DimModelSpec *spec, const DimParams *params, Dim
 {
     *shape = (DimShape){.spec = spec,
                         .method = dim_method_find(params->sampler),
-                        .batch = is_guided(params) ? 2 : 1};
+                        .batch = is_guided(params) ? 2 : 1,
+                        .guidance_low = params->guidance_low,
+                        .guidance_high = params->guidance_high};
     return dim_grid_for(spec, params, &shape->grid);
 }
 
@@ -74,20 +77,34 @@ static double backbone_flop(const DimModelSpec *spec, const DimParams *params,
                             const DimShape *shape, int *evaluations)
 {
     const DimDefaults *upsample = &spec->info.defaults;
+    const DimMethod *method = shape->method;
     const int m = shape->grid.upsample, h = shape->grid.height, w = shape->grid.width;
-    const double large = spec->net->flop(spec->net_config, shape->batch, h, w);
-    const double small = m > 1 ? spec->net->flop(spec->net_config, shape->batch, h / m, w / m) : 0;
-    int n_large = 0, n_small = 0;
+    int n_large[3] = {0}, n_small[3] = {0}; /* by their batch */
+    double flop = 0;
 
-    for (int k = 0; k < params->steps; k++) {
-        const int n = dim_seamless_rolls(params->seamless, k == params->steps - 1);
-        n_large += n;
-        if (m > 1 && dim_upsample_wanted(upsample->eta, upsample->t,
-                                         dim_schedule_grid(spec->timesteps, params->steps, k)))
-            n_small += n;
+    for (int i = 0; i < params->steps * method->stages; i++) {
+        const int point = i / method->stages + i % method->stages;
+        const double tc = method->grid(spec->timesteps, params->steps, point);
+        const int batch = dim_shape_batch(shape, tc);
+        const int n = dim_seamless_rolls(params->seamless, i == params->steps * method->stages - 1);
+        n_large[batch] += n;
+        if (m > 1 && dim_upsample_wanted(upsample->eta, upsample->t, tc))
+            n_small[batch] += n;
     }
-    *evaluations = (n_large + n_small) * shape->batch;
-    return n_large * large + n_small * small;
+    *evaluations = 0;
+    for (int batch = 1; batch <= shape->batch; batch++) {
+        *evaluations += batch * (n_large[batch] + n_small[batch]);
+        flop += n_large[batch] * spec->net->flop(spec->net_config, batch, h, w);
+        if (m > 1)
+            flop += n_small[batch] * spec->net->flop(spec->net_config, batch, h / m, w / m);
+    }
+    return flop;
+}
+
+/* Numbers for each of the sample that dim_sampler_new takes for a step's noise. */
+static int noise_copies(const DimMethod *method)
+{
+    return method->adds_noise ? 3 : 0;
 }
 
 /* Bytes that a run takes beside the weights. Activations and the decoder's work are never both
@@ -105,7 +122,8 @@ static gint64 run_bytes(const DimModelSpec *spec, const DimParams *params, const
     spec->autoencoder->estimate(spec->autoencoder_config, high, wide, params->tile, &decode,
                                 decode_flop);
     total = sizeof(float) *
-            ((cells + (decoded > cells ? decoded : 0)) * spec->info.backbone.channels +
+            ((cells * (1 + noise_copies(shape->method)) + (decoded > cells ? decoded : 0)) *
+                 spec->info.backbone.channels +
              3 * decoded * grid->pixels * grid->pixels + 3.0 * params->width * params->height);
     total += activations < 0 ? (double)G_MAXINT64 : (double)MAX(activations, decode);
     return total < (double)G_MAXINT64 ? (gint64)total : G_MAXINT64;
@@ -209,9 +227,26 @@ static gboolean check_run(const DimParams *params, GError **error)
     if ((int)params->seamless < DIM_SEAMLESS_OFF || params->seamless > DIM_SEAMLESS_BOTH)
         return dim_fail(error, DIM_ERROR_ARGUMENT, "seamless", "%d; expected off, x, y or both",
                         (int)params->seamless);
+    if (!(params->guidance_low >= 0 && params->guidance_low <= params->guidance_high &&
+          params->guidance_high <= 1))
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "guidance interval",
+                        "%g,%g; expected two times, 0 <= LO <= HI <= 1", params->guidance_low,
+                        params->guidance_high);
+    if ((int)params->rng < DIM_RNG_PHILOX || params->rng > DIM_RNG_TORCH)
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "rng", "%d; expected philox or torch",
+                        (int)params->rng);
     if (params->tile < -1)
         return dim_fail(error, DIM_ERROR_ARGUMENT, "tile", "%d; expected 0 or more", params->tile);
     return TRUE;
+}
+
+static gboolean check_times(const DimParams *params, const DimModelSpec *spec, GError **error)
+{
+    if (!dim_method_find(params->sampler)->is_respaced || params->steps <= spec->timesteps)
+        return TRUE;
+    return dim_fail(error, DIM_ERROR_ARGUMENT, "steps",
+                    "%d; expected no more with %s than the %d of the model's noise schedule",
+                    params->steps, params->sampler, spec->timesteps);
 }
 
 /* Pictures count their own pixels up to here: the smallest that a side may have. */
@@ -362,7 +397,8 @@ gboolean dim_params_check_held(const DimParams *params, const DimModelInfo *info
     const DimModelSpec *spec = dim_model_spec_of(info);
 
     return dim_params_check_model(spec, error) && check_run(params, error) &&
-           check_prompt(params, spec, error) && check_size(params, spec, held, error);
+           check_times(params, spec, error) && check_prompt(params, spec, error) &&
+           check_size(params, spec, held, error);
 }
 
 gboolean dim_params_check(const DimParams *params, const DimModelInfo *info, GError **error)

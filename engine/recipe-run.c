@@ -31,13 +31,29 @@ static int find(const char *const *names, const char *name)
 
 /* ---- options ---- */
 
+gboolean dim_interval_parse(const char *text, double *low, double *high)
+{
+    char *comma = NULL, *end = NULL;
+    const double first = g_ascii_strtod(text, &comma);
+    const double second = *comma == ',' ? g_ascii_strtod(comma + 1, &end) : 0;
+
+    if (comma == text || !end || end == comma + 1 || *end ||
+        !(0 <= first && first <= second && second <= 1))
+        return FALSE;
+    *low = first;
+    *high = second;
+    return TRUE;
+}
+
 static gboolean set_option(DimOptions *options, const char *name, const char *value, GError **error)
 {
-    static const char *const names[] = {"threads", "device", "precision", "tile", "seamless", NULL};
+    static const char *const names[] = {
+        "threads", "device", "precision", "tile", "seamless", "guidance-interval", "rng", NULL};
     static const char *const devices[] = {"auto", "cpu", "cuda", "ref", NULL};
-    static const char *const expected[] = {"0 to 1024", "auto, cpu, cuda or ref",
+    static const char *const expected[] = {"0 to 1024",         "auto, cpu, cuda or ref",
                                            "auto, f32 or bf16", "0 or more latent pixels",
-                                           "off, x, y or both"};
+                                           "off, x, y or both", "LO,HI from 0 to 1",
+                                           "philox or torch"};
     const int option = find(names, name);
     int index;
     gboolean fits = FALSE;
@@ -66,11 +82,21 @@ static gboolean set_option(DimOptions *options, const char *name, const char *va
         if (fits)
             options->seamless = (DimSeamless)index;
         break;
+    case 5:
+        fits = dim_interval_parse(value, &options->guidance_low, &options->guidance_high);
+        break;
+    case 6:
+        index = find(dim_rng_names(), value);
+        fits = index >= 0;
+        if (fits)
+            options->rng = (DimRng)index;
+        break;
     default: {
         g_autofree char *near = dim_text_suggest(name, names);
         return dim_fail(error, DIM_ERROR_ARGUMENT, "options",
                         DIM_NAME
-                        " is unknown%s; expected threads, device, precision, tile or seamless",
+                        " is unknown%s; expected threads, device, precision, tile, seamless, "
+                        "guidance-interval or rng",
                         name, near);
     }
     }
@@ -80,7 +106,8 @@ static gboolean set_option(DimOptions *options, const char *name, const char *va
 
 gboolean dim_recipe_options(const DimRecipe *recipe, DimOptions *options, GError **error)
 {
-    DimOptions read = {.device = "auto", .precision = DIM_PRECISION_AUTO, .tile = -1};
+    DimOptions read = {
+        .device = "auto", .precision = DIM_PRECISION_AUTO, .tile = -1, .guidance_high = 1};
     g_auto(GStrv) words = g_strsplit_set(recipe->options, " \t\n", -1);
 
     for (char **word = words; *word; word++) {
@@ -141,6 +168,9 @@ gboolean dim_recipe_resolve(const DimRecipe *recipe, const DimModelInfo *info, D
         return FALSE;
     asked.tile = options.tile;
     asked.seamless = options.seamless;
+    asked.guidance_low = options.guidance_low;
+    asked.guidance_high = options.guidance_high;
+    asked.rng = options.rng;
     if (recipe->width != 0)
         asked.width = recipe->width;
     if (recipe->height != 0)
@@ -199,15 +229,24 @@ static char *device_name(const DimDevice *device)
 }
 
 /* Those that decide about the picture. */
-static char *record_options(const DimOptions *options, const char *precision, DimSeamless seamless)
+static char *record_options(const DimOptions *options, const char *precision,
+                            const DimParams *params)
 {
     GString *text = g_string_new(NULL);
 
     if (strcmp(options->device, "auto"))
         g_string_append_printf(text, "device=%s ", options->device);
     g_string_append_printf(text, "precision=%s", precision);
-    if (seamless)
-        g_string_append_printf(text, " seamless=%s", dim_seamless_names()[seamless]);
+    if (params->seamless)
+        g_string_append_printf(text, " seamless=%s", dim_seamless_names()[params->seamless]);
+    if (params->guidance_low > 0 || params->guidance_high < 1) {
+        char low[G_ASCII_DTOSTR_BUF_SIZE], high[G_ASCII_DTOSTR_BUF_SIZE];
+        g_ascii_dtostr(low, sizeof low, params->guidance_low);
+        g_ascii_dtostr(high, sizeof high, params->guidance_high);
+        g_string_append_printf(text, " guidance-interval=%s,%s", low, high);
+    }
+    if (params->rng)
+        g_string_append_printf(text, " rng=%s", dim_rng_names()[params->rng]);
     return g_string_free(text, FALSE);
 }
 
@@ -231,7 +270,7 @@ void dim_recipe_record(DimRecipe *record, const DimModel *model, const DimParams
     put(&record->sampler, g_strdup(params->sampler));
     put(&record->upsample,
         grid.upsample > 1 ? g_strdup_printf("%d", grid.upsample) : g_strdup("off"));
-    put(&record->options, record_options(options, precision, params->seamless));
+    put(&record->options, record_options(options, precision, params));
     put(&record->model_hash, g_strdup(model_hash ? model_hash : ""));
     put(&record->device, device_name(model->device));
     put(&record->precision, g_strdup(precision));

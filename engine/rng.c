@@ -24,7 +24,7 @@ void dim_philox(const guint32 counter[4], const guint32 key[2], guint32 out[4])
 
 /* ln u for 0 < u <= 1: u = 2^e m with m around 1, ln m = 2 artanh((m - 1) / (m + 1)) as a series.
  * Within 4e-16 of the true value, relatively; libm's last bit differs between its versions. */
-static double natural_log(double u)
+double dim_log(double u)
 {
     static const double ln2 = 0.693147180559945309;
     int e;
@@ -42,7 +42,7 @@ static double natural_log(double u)
 }
 
 /* cos(2 pi u) for 0 <= u < 1: folded to an angle in [0, pi/4], then Taylor's series. */
-static double cos_turns(double u)
+double dim_cos_turns(double u)
 {
     static const double pi = 3.14159265358979324;
     double quarter = u > 0.5 ? 1 - u : u; /* cos is even: now in [0, 1/2] turns */
@@ -57,6 +57,11 @@ static double cos_turns(double u)
     for (int k = as_sine ? 17 : 16; k >= 2; k -= 2)
         sum = 1 - sum * square / (k * (k - 1));
     return sign * (as_sine ? angle * sum : sum);
+}
+
+double dim_sin_turns(double u)
+{
+    return dim_cos_turns(u < 0.25 ? 0.25 - u : u - 0.25);
 }
 
 /* Two numbers of 53 bits out of a block of Philox. */
@@ -76,8 +81,8 @@ static double draw_normal(gint64 seed, const guint32 counter[4])
 
     draw_pair(seed, counter, pair);
     /* Box and Muller 1958; the radius' number lies in (0, 1], the angle's in [0, 1). */
-    const double radius = sqrt(-2 * natural_log((double)(pair[0] + 1) * 0x1p-53));
-    return radius * cos_turns((double)pair[1] * 0x1p-53);
+    const double radius = sqrt(-2 * dim_log((double)(pair[0] + 1) * 0x1p-53));
+    return radius * dim_cos_turns((double)pair[1] * 0x1p-53);
 }
 
 double dim_noise_at(gint64 seed, DimNoiseStream stream, int channel, int row, int column)
@@ -111,25 +116,25 @@ double dim_random_normal(gint64 seed, DimRandomStream stream, gint64 index, guin
 }
 
 /* One cell of the upsampled noise. */
-static void fill_cell(float *out, gint64 seed, int width, int factor, int channel, int row,
-                      int column)
+static void fill_cell(float *out, gint64 seed, const DimNoiseStream streams[2], int width,
+                      int factor, int channel, int row, int column)
 {
-    const double z = dim_noise_at(seed, DIM_NOISE_START, channel, row, column);
+    const double z = dim_noise_at(seed, streams[0], channel, row, column);
     double sum = 0;
 
     for (int i = 0; i < factor; i++)
         for (int j = 0; j < factor; j++)
-            sum += dim_noise_at(seed, DIM_NOISE_DETAIL, channel, row * factor + i,
-                                column * factor + j);
+            sum += dim_noise_at(seed, streams[1], channel, row * factor + i, column * factor + j);
     const double shift = z / factor - sum / ((double)factor * factor);
     for (int i = 0; i < factor; i++)
         for (int j = 0; j < factor; j++)
             out[(gsize)i * width + j] =
-                (float)(shift + dim_noise_at(seed, DIM_NOISE_DETAIL, channel, row * factor + i,
+                (float)(shift + dim_noise_at(seed, streams[1], channel, row * factor + i,
                                              column * factor + j));
 }
 
-void dim_noise_fill(float *out, gint64 seed, int channels, int height, int width, int factor)
+static void fill(float *out, gint64 seed, const DimNoiseStream streams[2], int channels, int height,
+                 int width, int factor)
 {
     g_assert(factor >= 1 && height % factor == 0 && width % factor == 0);
     for (int c = 0; c < channels; c++, out += (gsize)height * width)
@@ -137,8 +142,24 @@ void dim_noise_fill(float *out, gint64 seed, int channels, int height, int width
             for (int j = 0; j < width / factor; j++) {
                 float *cell = out + (gsize)i * factor * width + (gsize)j * factor;
                 if (factor == 1)
-                    *cell = (float)dim_noise_at(seed, DIM_NOISE_START, c, i, j);
+                    *cell = (float)dim_noise_at(seed, streams[0], c, i, j);
                 else
-                    fill_cell(cell, seed, width, factor, c, i, j);
+                    fill_cell(cell, seed, streams, width, factor, c, i, j);
             }
+}
+
+void dim_noise_fill(float *out, gint64 seed, int channels, int height, int width, int factor)
+{
+    const DimNoiseStream streams[] = {DIM_NOISE_START, DIM_NOISE_DETAIL};
+
+    fill(out, seed, streams, channels, height, width, factor);
+}
+
+void dim_noise_fill_step(float *out, gint64 seed, int step, int channels, int height, int width,
+                         int factor)
+{
+    const DimNoiseStream streams[] = {DIM_NOISE_STEP + 2 * (guint32)step,
+                                      DIM_NOISE_STEP + 2 * (guint32)step + 1};
+
+    fill(out, seed, streams, channels, height, width, factor);
 }

@@ -24,4 +24,5 @@ static void advance(const DimRun *run, int k)
     dk_axpby(run->dk, last, 1, run->p, 0);
 }
 
-const DimMethod dim_method_dpm_solver_pp_2m = {TRUE, 1, advance};
+const DimMethod dim_method_dpm_solver_pp_2m = {
+    .wants_data = TRUE, .stages = 1, .n_kept = 1, .grid = dim_schedule_grid, .advance = advance};

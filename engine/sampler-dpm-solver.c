@@ -71,5 +71,10 @@ static void advance_noise(const DimRun *run, int k)
     advance(run, k, FALSE);
 }
 
-const DimMethod dim_method_dpm_solver_pp_fast = {TRUE, 2, advance_data};
-const DimMethod dim_method_dpm_solver_fast = {FALSE, 2, advance_noise};
+const DimMethod dim_method_dpm_solver_pp_fast = {.wants_data = TRUE,
+                                                 .stages = 1,
+                                                 .n_kept = 2,
+                                                 .grid = dim_schedule_grid,
+                                                 .advance = advance_data};
+const DimMethod dim_method_dpm_solver_fast = {
+    .stages = 1, .n_kept = 2, .grid = dim_schedule_grid, .advance = advance_noise};

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "error.h"
+#include "noise.h"
 #include "params.h"
-#include "rng.h"
 #include "seamless.h"
 #include "task.h"
 #include "upsample.h"
@@ -24,7 +24,10 @@ struct DimSampler {
     DimTime *times;         /* [steps + 1] */
     DimWorkspace workspace; /* closed once the latent is in `latent` for good */
     gint32 *roll_rows;      /* [2 h w], for one evaluation; only of a seamless picture */
-    DimArray latent;        /* [1, C, h, w] */
+    DimNoise noise;
+    float
+        *step_noise; /* [3 C h w]: the noise, its variance, room; only where the method adds any */
+    DimArray latent; /* [1, C, h, w] */
     gboolean latent_is_final;
 
     int at; /* steps done */
@@ -32,17 +35,18 @@ struct DimSampler {
     double flop_done, flop_total;
 };
 
-/* Uniform in time from all noise to the first step of the schedule (dim.md 9.1). */
 static gboolean make_times(DimSampler *sampler, GError **error)
 {
-    const int timesteps = sampler->schedule.timesteps;
+    static const DimTime clean = {0, 1, 0, INFINITY};
+    const DimMethod *method = sampler->shape.method;
 
     sampler->times = g_try_new(DimTime, (gsize)sampler->steps + 1);
     if (!sampler->times)
         return dim_fail_memory(error, "steps", sizeof(DimTime) * (guint64)sampler->steps);
-    for (int k = 0; k <= sampler->steps; k++)
-        sampler->times[k] =
-            dim_schedule_at(&sampler->schedule, dim_schedule_grid(timesteps, sampler->steps, k));
+    for (int k = 0; k <= sampler->steps; k++) {
+        const double tc = method->grid(sampler->schedule.timesteps, sampler->steps, k);
+        sampler->times[k] = tc > 0 ? dim_schedule_at(&sampler->schedule, tc) : clean;
+    }
     return TRUE;
 }
 
@@ -51,19 +55,22 @@ static gboolean fill_latent(DimSampler *sampler, const DimParams *params, GError
 {
     const DkTensor x = sampler->workspace.x;
 
-    if (!dim_array_alloc(&sampler->latent, 4, x.sizes, error))
+    if (!dim_noise_init(&sampler->noise, params, sampler->shape.method, x.sizes,
+                        sampler->shape.grid.upsample, error) ||
+        !dim_array_alloc(&sampler->latent, 4, x.sizes, error))
         return FALSE;
-    if (params->noise) {
-        if (params->noise->rank != 4 || memcmp(params->noise->sizes, x.sizes, 4 * sizeof *x.sizes))
-            return dim_fail(error, DIM_ERROR_ARGUMENT, "noise",
-                            "expected x of shape [1, %d, %d, %d], the working grid of this size",
-                            (int)x.sizes[1], (int)x.sizes[2], (int)x.sizes[3]);
-        memcpy(sampler->latent.data, params->noise->data,
-               sizeof(float) * dim_array_count(params->noise));
-    } else
-        dim_noise_fill(sampler->latent.data, params->seed, (int)x.sizes[1], (int)x.sizes[2],
-                       (int)x.sizes[3], sampler->shape.grid.upsample);
+    dim_noise_start(&sampler->noise, sampler->latent.data);
     return TRUE;
+}
+
+static gboolean make_step_noise(DimSampler *sampler, GError **error)
+{
+    const gsize n = 3 * (gsize)dim_array_count(&sampler->latent);
+
+    if (!sampler->shape.method->adds_noise)
+        return TRUE;
+    sampler->step_noise = g_try_new0(float, n);
+    return sampler->step_noise || dim_fail_memory(error, "noise", n * sizeof *sampler->step_noise);
 }
 
 static gboolean make_roll_rows(DimSampler *sampler, GError **error)
@@ -84,14 +91,16 @@ static gboolean set_up(DimSampler *sampler, const DimParams *params, GError **er
     DimEstimate estimate;
 
     if (!dim_params_check_held(params, &spec->info, model->weight_bytes, error) ||
-        !dim_params_schedule(spec, &sampler->schedule, error) || !make_times(sampler, error))
+        !dim_params_schedule(spec, &sampler->schedule, error))
         return FALSE;
     dim_params_shape(spec, params, &sampler->shape);
     dim_params_prompt(spec, params, &sampler->prompt);
     dim_estimate(&spec->info, params, &estimate);
     sampler->flop_total = estimate.flop;
-    if (!dim_workspace_open(&sampler->workspace, &sampler->shape, model->dk, model->net, error) ||
-        !make_roll_rows(sampler, error) || !fill_latent(sampler, params, error))
+    if (!make_times(sampler, error) ||
+        !dim_workspace_open(&sampler->workspace, &sampler->shape, model->dk, model->net, error) ||
+        !make_roll_rows(sampler, error) || !fill_latent(sampler, params, error) ||
+        !make_step_noise(sampler, error))
         return FALSE;
     dk_write(model->dk, sampler->workspace.x, sampler->latent.data);
     return dim_dk_check(model->dk, "starting a run", error);
@@ -125,6 +134,7 @@ void dim_sampler_free(DimSampler **address)
     dim_array_clear(&sampler->latent);
     g_free(sampler->times);
     g_free(sampler->roll_rows);
+    g_free(sampler->step_noise);
     sampler->model->n_samplers--;
     g_free(sampler);
     *address = NULL;
@@ -169,6 +179,15 @@ static DkTensor planes(DkTensor x)
     return dk_tensor_reshape(x, 4, (gint64[]){x.sizes[1], x.sizes[2], x.sizes[3], 1});
 }
 
+/* The guided pass, or, outside of guidance's interval, the other one. */
+static DimPass *choose(const DimSampler *sampler, const DimTime *now, DimPass *guided,
+                       DimPass *solo)
+{
+    const DimShape *shape = &sampler->shape;
+
+    return dim_shape_batch(shape, now->tc) == shape->batch ? guided : solo;
+}
+
 /* eps += theta up (eps_small / m - down (eps)) */
 static void follow_small(DimSampler *sampler, DkTensor eps, DkTensor x, const DimTime *now)
 {
@@ -179,7 +198,9 @@ static void follow_small(DimSampler *sampler, DkTensor eps, DkTensor x, const Di
 
     dk_resize(dk, planes(work->small_work), planes(x), DK_RESIZE_BOX);
     dk_axpby(dk, work->small_x, (float)small.scale, work->small_work, 0);
-    const DkTensor eps_small = run_pass(sampler, &work->small_pass, work->small_x, &small.at);
+    const DkTensor eps_small =
+        run_pass(sampler, choose(sampler, now, &work->small_pass, &work->small_solo), work->small_x,
+                 &small.at);
     make_noise(sampler, eps_small, work->small_x, &small.at);
 
     dk_resize(dk, planes(work->small_work), planes(eps), DK_RESIZE_BOX);
@@ -191,7 +212,8 @@ static void follow_small(DimSampler *sampler, DkTensor eps, DkTensor x, const Di
 /* The prediction at x, of the kind that the method wants. */
 static DkTensor predict_at(DimSampler *sampler, DkTensor x, const DimTime *now)
 {
-    const DkTensor p = run_pass(sampler, &sampler->workspace.pass, x, now);
+    DimWorkspace *work = &sampler->workspace;
+    const DkTensor p = run_pass(sampler, choose(sampler, now, &work->pass, &work->solo), x, now);
     DimPrediction is = sampler->model->spec->prediction;
     const gboolean guided_by_small =
         sampler->shape.grid.upsample > 1 &&
@@ -214,14 +236,15 @@ static DkTensor rows(DkTensor x)
     return dk_tensor_reshape(x, 3, (gint64[]){x.sizes[1], x.sizes[2] * x.sizes[3], 1});
 }
 
-/* The prediction at the present x. For a seamless picture it is made of x rolled, and rolled back.
- */
-static DkTensor predict(DimSampler *sampler, const DimTime *now)
+/* Evaluation k of the run: the prediction at the present x. For a seamless picture it is made of x
+ * rolled, and rolled back. */
+static DkTensor predict(DimSampler *sampler, const DimTime *now, int k)
 {
     const DimWorkspace *work = &sampler->workspace;
     const DimGrid *grid = &sampler->shape.grid;
     DkDevice *dk = sampler->model->dk;
-    const int n = dim_seamless_rolls(grid->seamless, sampler->at == sampler->steps - 1);
+    const int last = sampler->steps * sampler->shape.method->stages - 1;
+    const int n = dim_seamless_rolls(grid->seamless, k == last);
     gint32 *from = sampler->roll_rows;
     DimRoll rolls[DIM_ROLLS_MAX];
 
@@ -229,7 +252,7 @@ static DkTensor predict(DimSampler *sampler, const DimTime *now)
         return predict_at(sampler, work->x, now);
     gint32 *back = from + (gsize)grid->height * grid->width;
     for (int i = 0; i < n; i++)
-        rolls[i] = dim_seamless_roll(grid, sampler->seed, sampler->at, i, n);
+        rolls[i] = dim_seamless_roll(grid, sampler->seed, k, i, n);
     for (int i = 0; i < n; i++) {
         dim_seamless_rows(grid, rolls, n, i, from, back);
         dk_write(dk, work->from, from);
@@ -240,6 +263,54 @@ static DkTensor predict(DimSampler *sampler, const DimTime *now)
     return work->joined;
 }
 
+/* What the network says of the variance, as many channels again behind its prediction; of the pass
+ * with the class. NULL: it says nothing. */
+static const float *read_variance(DimSampler *sampler, const DimTime *now)
+{
+    DimWorkspace *work = &sampler->workspace;
+    const gint64 n = dim_array_count(&sampler->latent), plane = n / work->x.sizes[1];
+    const DkTensor out = choose(sampler, now, &work->pass, &work->solo)->output;
+    float *variance = sampler->step_noise + n, *rolled = variance + n;
+
+    if (out.sizes[1] != 2 * work->x.sizes[1])
+        return NULL;
+    const DkTensor item = dk_tensor_slice(out, 0, 1);
+    const DkTensor planes = dk_tensor_reshape(item, 3, item.sizes + 1);
+    dk_read(sampler->model->dk, variance,
+            dk_tensor_slice(planes, work->x.sizes[1], work->x.sizes[1]));
+    if (!sampler->shape.grid.seamless)
+        return variance;
+    for (gint64 i = 0; i < n; i++) { /* none in the last step, which adds no noise */
+        const gint32 at = sampler->roll_rows[plane + i % plane];
+        rolled[i] = at < 0 ? 0 : variance[i / plane * plane + at];
+    }
+    return rolled;
+}
+
+/* Every evaluation of the present step, and what the method makes of it. */
+static void advance(DimSampler *sampler)
+{
+    const DimMethod *method = sampler->shape.method;
+    const int k = sampler->at;
+    DimRun run = {.dk = sampler->model->dk,
+                  .steps = sampler->steps,
+                  .times = sampler->times,
+                  .x = sampler->workspace.x,
+                  .z = sampler->workspace.z,
+                  .noise = sampler->step_noise};
+
+    memcpy(run.kept, sampler->workspace.kept, sizeof run.kept);
+    for (run.stage = 0; run.stage < method->stages; run.stage++) {
+        const DimTime *now = &sampler->times[k + run.stage];
+        run.p = predict(sampler, now, k * method->stages + run.stage);
+        if (method->adds_noise) {
+            dim_noise_step(&sampler->noise, k, run.noise);
+            run.variance = read_variance(sampler, now);
+        }
+        method->advance(&run, k);
+    }
+}
+
 gboolean dim_sampler_step(DimSampler *sampler, GError **error)
 {
     DkDevice *dk = sampler->model->dk;
@@ -248,13 +319,7 @@ gboolean dim_sampler_step(DimSampler *sampler, GError **error)
     if (!dim_task_go_on(&sampler->task, error))
         return FALSE;
     dim_dk_follow(dk, &sampler->task);
-    DimRun run = {.dk = dk,
-                  .steps = sampler->steps,
-                  .times = sampler->times,
-                  .x = sampler->workspace.x,
-                  .p = predict(sampler, &sampler->times[sampler->at])};
-    memcpy(run.kept, sampler->workspace.kept, sizeof run.kept);
-    sampler->shape.method->advance(&run, sampler->at);
+    advance(sampler);
     const gboolean done = dim_dk_check(dk, "sampling", error);
     dim_dk_follow(dk, NULL);
     sampler->at += done;

@@ -5,6 +5,16 @@
 
 #include "error.h"
 
+int dim_shape_batch(const DimShape *shape, double tc)
+{
+    return tc >= shape->guidance_low && tc <= shape->guidance_high ? shape->batch : 1;
+}
+
+gboolean dim_shape_is_partly_guided(const DimShape *shape)
+{
+    return shape->batch > 1 && (shape->guidance_low > 0 || shape->guidance_high < 1);
+}
+
 static gboolean take_upsample(DimWorkspace *workspace, const DimShape *shape, DimNet *net,
                               const gint64 *sizes, GError **error)
 {
@@ -15,7 +25,10 @@ static gboolean take_upsample(DimWorkspace *workspace, const DimShape *shape, Di
     workspace->small_x = dim_arena_take(&workspace->arena, DK_F32, 4, small);
     workspace->small_work = dim_arena_take(&workspace->arena, DK_F32, 4, small);
     return dim_pass_plan(&workspace->small_pass, &workspace->arena, shape->spec, net, shape->batch,
-                         h / m, w / m, h, w, error);
+                         h / m, w / m, h, w, error) &&
+           (!dim_shape_is_partly_guided(shape) ||
+            dim_pass_plan(&workspace->small_solo, &workspace->arena, shape->spec, net, 1, h / m,
+                          w / m, h, w, error));
 }
 
 static gboolean take_seamless(DimWorkspace *workspace, const DimShape *shape, const gint64 *sizes,
@@ -44,11 +57,25 @@ static gboolean take(DimWorkspace *workspace, const DimShape *shape, DimNet *net
     workspace->x = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
     for (int i = 0; i < shape->method->n_kept; i++)
         workspace->kept[i] = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
+    if (shape->method->adds_noise)
+        workspace->z = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
+    if (dim_shape_is_partly_guided(shape) &&
+        !dim_pass_plan(&workspace->solo, &workspace->arena, shape->spec, net, 1, h, w,
+                       upsamples ? h : 0, upsamples ? w : 0, error))
+        return FALSE;
     if (shape->grid.seamless && !take_seamless(workspace, shape, sizes, error))
         return FALSE;
     return dim_pass_plan(&workspace->pass, &workspace->arena, shape->spec, net, shape->batch, h, w,
                          upsamples ? h : 0, upsamples ? w : 0, error) &&
            (!upsamples || take_upsample(workspace, shape, net, sizes, error));
+}
+
+static void clear_passes(DimWorkspace *workspace)
+{
+    dim_pass_clear(&workspace->pass);
+    dim_pass_clear(&workspace->small_pass);
+    dim_pass_clear(&workspace->solo);
+    dim_pass_clear(&workspace->small_solo);
 }
 
 /* Leaves the arena measured and nothing else. */
@@ -57,8 +84,7 @@ static gboolean measure(DimWorkspace *workspace, const DimShape *shape, GError *
     *workspace = (DimWorkspace){0};
     dim_arena_dry(&workspace->arena);
     const gboolean taken = take(workspace, shape, NULL, error);
-    dim_pass_clear(&workspace->pass);
-    dim_pass_clear(&workspace->small_pass);
+    clear_passes(workspace);
     return taken;
 }
 
@@ -83,8 +109,7 @@ gboolean dim_workspace_open(DimWorkspace *workspace, const DimShape *shape, DkDe
 
 void dim_workspace_close(DimWorkspace *workspace)
 {
-    dim_pass_clear(&workspace->pass);
-    dim_pass_clear(&workspace->small_pass);
+    clear_passes(workspace);
     dim_arena_clear(&workspace->arena);
     *workspace = (DimWorkspace){0};
 }

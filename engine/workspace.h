@@ -13,6 +13,8 @@ typedef struct {
     DimPass pass, small_pass; /* the small one only with upsample guidance, and so the last three */
     DkTensor x;               /* [1, C, h, w] */
     DkTensor kept[DIM_METHOD_KEPT_MAX];
+    DkTensor z;                   /* [1, C, h, w]; only where the method adds noise */
+    DimPass solo, small_solo;     /* unguided; only where guidance has an interval */
     DkTensor small_x, small_work; /* [1, C, h / m, w / m] */
     DkTensor spread;              /* [1, C, h, w] */
     DkTensor rolled, joined;      /* [1, C, h, w], only of a seamless picture, and so the next */
@@ -24,8 +26,14 @@ typedef struct {
     const DimModelSpec *spec;
     const DimMethod *method;
     DimGrid grid;
-    int batch; /* 2: guided */
+    int batch;                          /* 2: guided */
+    double guidance_low, guidance_high; /* where: at tc within; 0 and 1 with a batch of 1 */
 } DimShape;
+
+/* Of the evaluation at tc: 2 where it is guided, else 1. */
+int dim_shape_batch(const DimShape *shape, double tc);
+/* Whether there may be evaluations of both. */
+gboolean dim_shape_is_partly_guided(const DimShape *shape);
 
 /* Bytes that dim_workspace_open would take; -1 and an error where it could not. */
 gint64 dim_workspace_measure(const DimShape *shape, GError **error);

@@ -15,6 +15,7 @@
 typedef struct {
     ToolCommon common;
     char *class_name, *size, *steps, *sampler, *guidance, *seed, *upsample, *seamless, *recipe_file;
+    char *interval, *rng;
     char *noise, *latent, *output;
     int tile;
 } Options;
@@ -85,6 +86,7 @@ static gboolean read_guidance(const char *text, DimRecipe *recipe)
 static gboolean check_words(const Options *o)
 {
     const char *const *known = dim_sampler_names();
+    double low, high;
     gint64 factor;
 
     if (o->upsample && strcmp(o->upsample, "auto") && strcmp(o->upsample, "off") &&
@@ -94,6 +96,15 @@ static gboolean check_words(const Options *o)
     }
     if (o->seamless && !g_strv_contains(dim_seamless_names(), o->seamless)) {
         tool_usage("--seamless %s: expected off, x, y or both", o->seamless);
+        return FALSE;
+    }
+    if (o->interval && !dim_interval_parse(o->interval, &low, &high)) {
+        tool_usage("--guidance-interval %s: expected two times LO,HI with 0 <= LO <= HI <= 1",
+                   o->interval);
+        return FALSE;
+    }
+    if (o->rng && !g_strv_contains(dim_rng_names(), o->rng)) {
+        tool_usage("--rng %s: expected philox or torch", o->rng);
         return FALSE;
     }
     if (o->sampler && !g_strv_contains(known, o->sampler)) {
@@ -112,6 +123,15 @@ static void replace(char **text, const char *by)
     }
 }
 
+/* Behind the others: the last word of a name counts. */
+static void add_option(DimRecipe *recipe, const char *name, const char *value)
+{
+    if (value) {
+        g_autofree char *options = g_strdup_printf("%s %s=%s", recipe->options, name, value);
+        replace(&recipe->options, options);
+    }
+}
+
 /* FALSE after a usage mistake. */
 static gboolean apply_options(const Options *o, DimRecipe *recipe)
 {
@@ -127,10 +147,9 @@ static gboolean apply_options(const Options *o, DimRecipe *recipe)
     replace(&recipe->class_name, o->class_name);
     replace(&recipe->sampler, o->sampler);
     replace(&recipe->upsample, o->upsample);
-    if (o->seamless) { /* the last word of a name counts */
-        g_autofree char *options = g_strdup_printf("%s seamless=%s", recipe->options, o->seamless);
-        replace(&recipe->options, options);
-    }
+    add_option(recipe, "seamless", o->seamless);
+    add_option(recipe, "guidance-interval", o->interval);
+    add_option(recipe, "rng", o->rng);
     return TRUE;
 }
 
@@ -366,7 +385,8 @@ int tool_sample(int argc, char **argv)
     const GOptionEntry entries[] = {
         {"class", 'c', 0, G_OPTION_ARG_FILENAME, &o.class_name, "Name or index", "CLASS"},
         {"size", 's', 0, G_OPTION_ARG_FILENAME, &o.size, "In pixels", "WxH"},
-        {"steps", 0, 0, G_OPTION_ARG_FILENAME, &o.steps, "Evaluations of the network", "N"},
+        {"steps", 0, 0, G_OPTION_ARG_FILENAME, &o.steps,
+         "Steps, each one evaluation of the network; with heun two", "N"},
         {"sampler", 0, 0, G_OPTION_ARG_FILENAME, &o.sampler, "dpm-solver++-2m, ...", "NAME"},
         {"guidance", 0, 0, G_OPTION_ARG_FILENAME, &o.guidance, "How much of the class; 1 is off",
          "W"},
@@ -375,11 +395,15 @@ int tool_sample(int argc, char **argv)
          "HOW"},
         {"seamless", 0, 0, G_OPTION_ARG_FILENAME, &o.seamless,
          "Sides that fit when the picture is repeated: off, x, y or both", "HOW"},
+        {"guidance-interval", 0, 0, G_OPTION_ARG_FILENAME, &o.interval,
+         "Guide from time LO to HI only; all noise is 1, none 0", "LO,HI"},
+        {"rng", 0, 0, G_OPTION_ARG_FILENAME, &o.rng, "The seed's noise: philox, torch", "NAME"},
         {"tile", 0, 0, G_OPTION_ARG_INT, &o.tile,
          "Decode about N x N latent pixels at a time; 0: all", "N"},
         {"recipe", 0, 0, G_OPTION_ARG_FILENAME, &o.recipe_file,
          "A picture's recipe, or a preset; other options come first", "FILE"},
-        {"noise", 0, 0, G_OPTION_ARG_FILENAME, &o.noise, "Start noise, tensor x [1,C,H,W]", "FILE"},
+        {"noise", 0, 0, G_OPTION_ARG_FILENAME, &o.noise,
+         "Start noise, tensor x [1,C,H,W], and step_noise [steps,1,C,H,W]", "FILE"},
         {"latent", 0, 0, G_OPTION_ARG_FILENAME, &o.latent, "Gets the sample, tensor z", "FILE"},
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &o.output, "Gets the picture, PNG", "FILE"},
         G_OPTION_ENTRY_NULL,
@@ -394,8 +418,9 @@ int tool_sample(int argc, char **argv)
         status = tool_usage("--latent %s: expected another file than --output", o.latent);
     else
         status = run_sample(&o);
-    char *texts[] = {o.class_name, o.size,     o.steps,       o.sampler, o.guidance, o.seed,
-                     o.upsample,   o.seamless, o.recipe_file, o.noise,   o.latent,   o.output};
+    char *texts[] = {o.class_name, o.size,     o.steps,    o.sampler,     o.guidance,
+                     o.seed,       o.upsample, o.seamless, o.recipe_file, o.noise,
+                     o.latent,     o.output,   o.interval, o.rng};
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
     tool_common_clear(&o.common);

@@ -1,4 +1,5 @@
-/* The samplers against a second writing of their formulas, in double, over every number of steps.
+/* The samplers against a second writing of their formulas, in double: here over every number of
+ * steps, or in tests/golden/trajectories over some.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
@@ -10,9 +11,20 @@
 
 static DimSchedule schedule;
 
+/* These three also in tests/golden/trajectories/make.py. */
 static double network(double x, const DimTime *at)
 {
     return tanh(x) * (0.3 + at->tc) + 0.4 * sin(3 * at->tc + x);
+}
+
+static double variance_values(double x, const DimTime *at)
+{
+    return cos(5 * at->tc + x);
+}
+
+static double step_noise(int k)
+{
+    return sin(1 + 2 * k) + 0.1 * cos(3 * k);
 }
 
 static double data_of(double x, const DimTime *at)
@@ -112,25 +124,39 @@ static double multistep(double x, const DimTime *times, int steps)
 
 typedef double (*Network)(double x, const DimTime *at);
 
-static double run_method(DkDevice *dk, const DimMethod *method, Network eps, double x,
+/* What a network of one number is. */
+typedef struct {
+    Network eps, variance; /* the latter may be NULL */
+    double (*noise)(int k);
+} Model;
+
+static double run_method(DkDevice *dk, const DimMethod *method, const Model *model, double x,
                          const DimTime *times, int steps)
 {
     const int64_t sizes[] = {1, 1, 1, 1};
-    DkBuffer *buffer = dk_buffer_new(dk, 64 * (2 + DIM_METHOD_KEPT_MAX));
+    DkBuffer *buffer = dk_buffer_new(dk, 64 * (3 + DIM_METHOD_KEPT_MAX));
+    float noise, variance;
     DimRun run = {.dk = dk,
                   .steps = steps,
                   .times = times,
                   .x = dk_tensor(buffer, 0, DK_F32, 4, sizes),
-                  .p = dk_tensor(buffer, 64, DK_F32, 4, sizes)};
+                  .p = dk_tensor(buffer, 64, DK_F32, 4, sizes),
+                  .z = dk_tensor(buffer, 128, DK_F32, 4, sizes),
+                  .noise = &noise,
+                  .variance = model->variance ? &variance : NULL};
     float value = (float)x;
 
     for (int i = 0; i < method->n_kept; i++)
-        run.kept[i] = dk_tensor(buffer, 64 * (2 + i), DK_F32, 4, sizes);
+        run.kept[i] = dk_tensor(buffer, 64 * (3 + i), DK_F32, 4, sizes);
     dk_write(dk, run.x, &value);
-    for (int k = 0; k < steps; k++) {
-        const DimTime *at = times + k;
-        const double noise = eps(value, at), data = (value - at->sigma * noise) / at->alpha;
-        const float p = (float)(method->wants_data ? data : noise);
+    for (int i = 0; i < steps * method->stages; i++) {
+        const int k = i / method->stages;
+        run.stage = i % method->stages;
+        const DimTime *at = times + k + run.stage;
+        const double eps = model->eps(value, at), data = (value - at->sigma * eps) / at->alpha;
+        const float p = (float)(method->wants_data ? data : eps);
+        noise = model->noise ? (float)model->noise(k) : 0;
+        variance = model->variance ? (float)model->variance(value, at) : 0;
         dk_write(dk, run.p, &p);
         method->advance(&run, k);
         dk_read(dk, &value, run.x);
@@ -139,27 +165,95 @@ static double run_method(DkDevice *dk, const DimMethod *method, Network eps, dou
     return value;
 }
 
+static void make_times(const DimMethod *method, int steps, DimTime *times)
+{
+    for (int k = 0; k <= steps; k++) {
+        const double tc = method->grid(schedule.timesteps, steps, k);
+        times[k] = tc > 0 ? dim_schedule_at(&schedule, tc) : (DimTime){0, 1, 0, INFINITY};
+    }
+}
+
 static void test_method(gconstpointer name)
 {
     const DimMethod *method = dim_method_find(name);
+    const Model model = {.eps = network};
     DkDevice *dk = dk_device_open(DK_BACKEND_REF, 1, DK_ISA_ALL);
 
     g_assert_nonnull(method);
     for (int steps = 1; steps <= 50; steps++) {
         DimTime times[51];
-        for (int k = 0; k <= steps; k++)
-            times[k] = dim_schedule_at(&schedule, dim_schedule_grid(schedule.timesteps, steps, k));
+        make_times(method, steps, times);
         for (double x = -1.7; x < 2; x += 1.1) {
             const double want =
                 !strcmp(name, "dpm-solver++-fast") ? single_step(x, times, steps, block_data)
                 : !strcmp(name, "dpm-solver-fast") ? single_step(x, times, steps, block_noise)
                                                    : multistep(x, times, steps);
             /* f32 states, and a first data prediction 15 times as large as x */
-            g_assert_cmpfloat_with_epsilon(run_method(dk, method, network, x, times, steps), want,
+            g_assert_cmpfloat_with_epsilon(run_method(dk, method, &model, x, times, steps), want,
                                            1e-4 * (1 + fabs(want)));
         }
     }
     dk_device_close(&dk);
+}
+
+/* Every line "sampler steps start end" of the file; "ddpm-fixed" is ddpm without variance values.
+ */
+static void test_trajectories(void)
+{
+    g_autofree char *file =
+        g_test_build_filename(G_TEST_DIST, "../golden/trajectories/trajectories.txt", NULL);
+    g_autofree char *text = NULL;
+    DkDevice *dk = dk_device_open(DK_BACKEND_REF, 1, DK_ISA_ALL);
+    int n = 0;
+
+    g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+    g_auto(GStrv) lines = g_strsplit(g_strchomp(text), "\n", -1);
+    for (char **line = lines; *line; line++, n++) {
+        g_auto(GStrv) words = g_strsplit(*line, " ", 4);
+        const gboolean is_fixed = !strcmp(words[0], "ddpm-fixed");
+        const DimMethod *method = dim_method_find(is_fixed ? "ddpm" : words[0]);
+        const Model model = {network, is_fixed ? NULL : variance_values, step_noise};
+        const int steps = (int)g_ascii_strtoll(words[1], NULL, 10);
+        const double want = g_ascii_strtod(words[3], NULL);
+        DimTime times[51];
+        g_assert_nonnull(method);
+        make_times(method, steps, times);
+        const double got =
+            run_method(dk, method, &model, g_ascii_strtod(words[2], NULL), times, steps);
+        if (fabs(got - want) > 1e-4 * (1 + fabs(want)))
+            g_test_message("%s: got %.9g", *line, got);
+        g_assert_cmpfloat_with_epsilon(got, want, 1e-4 * (1 + fabs(want)));
+    }
+    g_assert_cmpint(n, ==, 7 * 14 * 4);
+    dk_device_close(&dk);
+}
+
+/* dit.md 9.1's, as published: evenly with halves to even and the sum's own rounding; strided. */
+static void test_respaced(void)
+{
+    static const struct {
+        const char *name;
+        int steps, n, taus[7];
+    } expected[] = {
+        {"ddpm", 7, 7, {0, 166, 333, 500, 666, 832, 999}},
+        {"ddpm", 250, 7, {0, 4, 8, 12, 16, 20, 24}},
+        {"ddpm", 1, 1, {0}},
+        {"ddim", 10, 3, {0, 100, 200}},
+        {"ddim", 30, 2, {0, 34}},
+        {"ddim", 37, 2, {0, 28}},
+        {"ddim", 1000, 3, {0, 1, 2}},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(expected); i++) {
+        const DimMethod *method = dim_method_find(expected[i].name);
+        const int steps = expected[i].steps;
+        for (int j = 0; j < expected[i].n; j++)
+            g_assert_cmpfloat_with_epsilon(method->grid(1000, steps, steps - 1 - j) * 1000,
+                                           expected[i].taus[j] + 1, 1e-9);
+        g_assert_cmpfloat(method->grid(1000, steps, steps), ==, 0);
+    }
+    g_assert_cmpfloat_with_epsilon(dim_method_ddpm.grid(1000, 21, 10) * 1000, 499 + 1, 1e-9);
+    g_assert_cmpfloat_with_epsilon(dim_method_ddim.grid(1000, 37, 0) * 1000, 999 + 1, 1e-9);
 }
 
 /* The exact noise prediction for pictures that are N(0, 1/4). The path is x / sqrt (variance). */
@@ -173,18 +267,38 @@ static double gaussian(double x, const DimTime *at)
     return x * at->sigma / variance(at);
 }
 
-/* Relative error of a run over lambda from -2.5 to 2.5 in equal steps. */
-static double gaussian_error(DkDevice *dk, const DimMethod *method, int steps)
+static int impulse; /* the step whose noise is 1; -1: none */
+
+static double impulse_noise(int k)
 {
+    return k == impulse;
+}
+
+/* Relative error of a run over lambda from -2.5 to 2.5 in equal steps, but for two very short ones
+ * at either end where a method has lower orders there: of the path, or, where noise
+ * is added, of the deviation of what comes out. Both are linear in the start and in each noise. */
+static double gaussian_error(DkDevice *dk, const DimMethod *method, int steps, gboolean short_ends)
+{
+    const Model model = {.eps = gaussian, .noise = impulse_noise};
     DimTime times[100];
 
     for (int k = 0; k <= steps; k++) {
-        const double lambda = -2.5 + 5.0 * k / steps;
+        const double end = 2.0 / steps, middle = steps - 4 + 4 * end;
+        const double place =
+            MIN(k, 2) * end + CLAMP(k - 2, 0, steps - 4) + MAX(k - steps + 2, 0) * end;
+        const double lambda = -2.5 + 5 * (short_ends ? place / middle : (double)k / steps);
         times[k] = (DimTime){1 - (double)k / steps, 1 / sqrt(1 + exp(-2 * lambda)),
                              1 / sqrt(1 + exp(2 * lambda)), lambda};
     }
     const double exact = sqrt(variance(&times[steps]) / variance(&times[0]));
-    return fabs(run_method(dk, method, gaussian, 1, times, steps) / exact - 1);
+    impulse = -1;
+    const double path = run_method(dk, method, &model, 1, times, steps);
+    double square = path * path;
+    for (impulse = 0; method->adds_noise && impulse < steps; impulse++) {
+        const double part = run_method(dk, method, &model, 0, times, steps);
+        square += part * part / variance(&times[0]);
+    }
+    return fabs(sqrt(square) / exact - 1);
 }
 
 /* Twice the steps: the error falls by 2 to the power of the method's order, and more than that for
@@ -196,17 +310,25 @@ static void test_order_of_error(void)
         const char *name;
         int steps, twice;
         double order_min, order_max;
+        gboolean short_ends;
     } expected[] = {
-        {"dpm-solver++-fast", 17, 35, 2.9, 4.8},
-        {"dpm-solver-fast", 17, 35, 2.9, 4.8},
-        {"dpm-solver++-2m", 35, 71, 1.9, 2.1},
+        {"dpm-solver++-fast", 17, 35, 2.9, 4.8, FALSE},
+        {"dpm-solver-fast", 17, 35, 2.9, 4.8, FALSE},
+        {"dpm-solver++-2m", 35, 71, 1.9, 2.1, FALSE},
+        {"dpm-solver++-3m", 17, 35, 2.9, 4.8, FALSE},
+        {"unipc", 12, 24, 2.9, 8, TRUE},
+        {"ddim", 35, 70, 0.9, 1.1, FALSE},
+        {"ddpm", 35, 70, 0.9, 1.3, FALSE},
+        {"euler", 35, 70, 0.9, 1.1, FALSE},
+        {"heun", 35, 70, 1.9, 2.1, FALSE},
     };
     DkDevice *dk = dk_device_open(DK_BACKEND_REF, 1, DK_ISA_ALL);
 
     for (gsize i = 0; i < G_N_ELEMENTS(expected); i++) {
         const DimMethod *method = dim_method_find(expected[i].name);
-        const double order = log2(gaussian_error(dk, method, expected[i].steps) /
-                                  gaussian_error(dk, method, expected[i].twice));
+        const double order =
+            log2(gaussian_error(dk, method, expected[i].steps, expected[i].short_ends) /
+                 gaussian_error(dk, method, expected[i].twice, expected[i].short_ends));
         g_test_message("%s: order %.2f", expected[i].name, order);
         g_assert_cmpfloat(order, >, expected[i].order_min);
         g_assert_cmpfloat(order, <, expected[i].order_max);
@@ -237,6 +359,9 @@ static void test_unknown(void)
         g_assert_nonnull(dim_method_find(*name));
 }
 
+static const char *const written_here[] = {"dpm-solver++-fast", "dpm-solver-fast",
+                                           "dpm-solver++-2m"};
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -245,9 +370,11 @@ int main(int argc, char **argv)
     g_test_add_func("/method/orders", test_orders);
     g_test_add_func("/method/unknown", test_unknown);
     g_test_add_func("/method/order-of-error", test_order_of_error);
-    for (const char *const *name = dim_sampler_names(); *name; name++) {
-        g_autofree char *path = g_strconcat("/method/", *name, NULL);
-        g_test_add_data_func(path, *name, test_method);
+    g_test_add_func("/method/trajectories", test_trajectories);
+    g_test_add_func("/method/respaced", test_respaced);
+    for (gsize i = 0; i < G_N_ELEMENTS(written_here); i++) {
+        g_autofree char *path = g_strconcat("/method/", written_here[i], NULL);
+        g_test_add_data_func(path, written_here[i], test_method);
     }
     const int status = g_test_run();
     dim_schedule_clear(&schedule);
