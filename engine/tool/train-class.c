@@ -150,7 +150,7 @@ static void set_initial(ToolTrain *t, const json_t *given, const char *name, jso
     json_decref(value);
 }
 
-/* What was found good for some hundred to some thousand steps from a model that is trained: a rate
+/* For some hundred to some thousand steps from a model that is trained, not tuned yet: a rate
  * below that of a beginning, no decay of what was learnt. */
 static void set_defaults(ToolTrain *t, const json_t *given)
 {
