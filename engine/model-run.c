@@ -133,8 +133,7 @@ gboolean dim_model_forward(DimModel *model, const DimArray *x, const float *t, c
 
     g_assert(model->net);
     model->spec->net->facts(model->spec->net_config, &facts);
-    if (!check_images(x, "x", facts.in_channels, facts.height_multiple, facts.width_multiple,
-                      error) ||
+    if (!check_images(x, "x", facts.in_channels, facts.patch, facts.patch, error) ||
         !check_times(model, t, x->sizes[0], error) ||
         !check_labels(&facts, y, x->sizes[0], error) ||
         !make_plan(model, x->sizes, facts.out_channels, error) ||

@@ -62,14 +62,9 @@ static gboolean read_head(const Reader *r)
 
 static gboolean fail_family(const Reader *r, const char *part, const char *family)
 {
-    static const char *const later[] = {"diffussm", NULL};
-
-    if (g_strv_contains(later, family) && !strcmp(part, "backbone"))
-        return dim_fail(r->error, DIM_ERROR_UNSUPPORTED, r->origin,
-                        "backbone.family \"%s\" is not supported by this version", family);
     return dim_fail(r->error, DIM_ERROR_UNSUPPORTED, r->origin,
                     "%s.family " DIM_NAME " is unknown; expected %s", part, family,
-                    strcmp(part, "backbone") ? "kl, tae, linear or none" : "dim or dit");
+                    strcmp(part, "backbone") ? "kl, tae, linear or none" : "dim, dit or diffussm");
 }
 
 /* The object of a part and its "family"; *part stays NULL where the folder has none. */

@@ -9,7 +9,7 @@
 
 const DimNetClass *dim_net_class(const char *family)
 {
-    static const DimNetClass *const classes[] = {&dim_net_dim, &dim_net_dit};
+    static const DimNetClass *const classes[] = {&dim_net_dim, &dim_net_dit, &dim_net_diffussm};
 
     for (gsize i = 0; i < G_N_ELEMENTS(classes); i++)
         if (!strcmp(classes[i]->family, family))

@@ -67,7 +67,7 @@ typedef struct DimNetClass {
                     const double *t, const gint64 *y, const DimNetProgress *progress);
 } DimNetClass;
 
-extern const DimNetClass dim_net_dim, dim_net_dit;
+extern const DimNetClass dim_net_dim, dim_net_dit, dim_net_diffussm;
 
 const DimNetClass *dim_net_class(const char *family); /* NULL: unknown */
 

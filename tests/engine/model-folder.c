@@ -148,8 +148,10 @@ static void test_refused_keys(Fixture *f, gconstpointer data)
         {", \"noise_schedule\": {\"type\": \"linear\", \"beta_start\": 0, \"beta_end\": 0.2, "
          "\"timesteps\": 10}",
          "beta_start"},
-        {", \"backbone\": {\"family\": \"diffussm\", \"weights\": \"w.pth\"}",
-         "not supported by this version"},
+        {", \"backbone\": {\"family\": \"diffussm\", \"weights\": \"w.pth\", \"config\": "
+         "{\"d_state\": "
+         "7}}",
+         "d_state"},
         {", \"backbone\": {\"family\": \"unet\", \"weights\": \"w.pth\"}", "unet"},
         {", \"backbone\": {\"family\": \"dim\"}", "weights"},
     };
