@@ -240,10 +240,10 @@ static char *record_options(const DimOptions *options, const char *precision,
     if (params->seamless)
         g_string_append_printf(text, " seamless=%s", dim_seamless_names()[params->seamless]);
     if (params->guidance_low > 0 || params->guidance_high < 1) {
-        char low[G_ASCII_DTOSTR_BUF_SIZE], high[G_ASCII_DTOSTR_BUF_SIZE];
-        g_ascii_dtostr(low, sizeof low, params->guidance_low);
-        g_ascii_dtostr(high, sizeof high, params->guidance_high);
-        g_string_append_printf(text, " guidance-interval=%s,%s", low, high);
+        g_string_append(text, " guidance-interval=");
+        dim_text_append_number(text, params->guidance_low);
+        g_string_append_c(text, ',');
+        dim_text_append_number(text, params->guidance_high);
     }
     if (params->rng)
         g_string_append_printf(text, " rng=%s", dim_rng_names()[params->rng]);

@@ -202,21 +202,6 @@ gboolean dim_recipe_load(DimRecipe *recipe, const char *file, char **unknown_key
 
 /* ---- writing ---- */
 
-/* The fewest digits that read back as the same number. */
-static void append_number(GString *text, double number)
-{
-    char digits[G_ASCII_DTOSTR_BUF_SIZE];
-
-    for (int n = 6; n <= 17; n++) {
-        char format[] = "%.17g";
-        g_snprintf(format, sizeof format, "%%.%dg", n);
-        g_ascii_formatd(digits, sizeof digits, format, number);
-        if (g_ascii_strtod(digits, NULL) == number)
-            break;
-    }
-    g_string_append(text, digits);
-}
-
 static void append_json(GString *text, const json_t *value)
 {
     char *json = json_dumps(value, JSON_ENCODE_ANY);
@@ -254,7 +239,7 @@ static void append_field(GString *text, const DimRecipe *recipe, gsize i)
         g_string_append_printf(text, "%" G_GINT64_FORMAT, *FIELD(gint64, recipe, i));
     } else if (kind == NUMBER && *FIELD(double, recipe, i) != 0) {
         append_key(text, fields[i].key);
-        append_number(text, *FIELD(double, recipe, i));
+        dim_text_append_number(text, *FIELD(double, recipe, i));
     }
 }
 

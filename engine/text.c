@@ -142,3 +142,17 @@ char *dim_text_suggest(const char *wanted, const char *const *names)
                                found[i]);
     return g_string_free(g_string_append(text, "?)"), FALSE);
 }
+
+void dim_text_append_number(GString *text, double number)
+{
+    char digits[G_ASCII_DTOSTR_BUF_SIZE];
+
+    for (int n = 6; n <= 17; n++) {
+        char format[] = "%.17g";
+        g_snprintf(format, sizeof format, "%%.%dg", n);
+        g_ascii_formatd(digits, sizeof digits, format, number);
+        if (g_ascii_strtod(digits, NULL) == number)
+            break;
+    }
+    g_string_append(text, digits);
+}

@@ -18,5 +18,7 @@ int dim_text_distance(const char *a, const char *b);
 /* " (did you mean "x", "y" or "z"?)": up to three of the names that are nearest to `wanted`, or ""
  * when none is near. */
 char *dim_text_suggest(const char *wanted, const char *const *names);
+/* In the fewest digits that read back as the same number. */
+void dim_text_append_number(GString *text, double number);
 
 #endif

@@ -93,6 +93,11 @@ static void test_ranges(void)
     REFUSED(width, 0, "16");
     REFUSED(width, -16, "16");
     REFUSED(width, G_MININT, "16");
+    REFUSED(guidance_low, -0.1, "guidance interval");
+    REFUSED(guidance_low, NAN, "guidance interval");
+    REFUSED(guidance_high, 1.1, "guidance interval");
+    REFUSED(guidance_high, -0.1, "guidance interval");
+    REFUSED(rng, 2, "rng");
     REFUSED(sampler, NULL, "sampler");
     REFUSED(sampler, "dpm-solver++-2n", "did you mean \"dpm-solver++-2m\"");
 #undef REFUSED
@@ -103,6 +108,47 @@ static void test_ranges(void)
     params.guidance = 0;
     params.label = 14;
     assert_accepted(&params, info);
+    dim_model_info_free(&info);
+}
+
+/* Samplers over the schedule's own steps take no more of them than there are. */
+static void test_respaced(void)
+{
+    DimModelInfo *info = starter();
+    DimParams params;
+
+    for (int i = 0; i < 2; i++) {
+        dim_params_init(&params, info);
+        params.sampler = i ? "ddpm" : "ddim";
+        params.steps = 1000;
+        assert_accepted(&params, info);
+        params.steps = 1001;
+        assert_refused(&params, info, DIM_ERROR_ARGUMENT, "1000 of the model's noise schedule");
+    }
+    dim_model_info_free(&info);
+}
+
+/* Evaluations: heun two a step, and one instead of two where guidance does not reach. */
+static void test_evaluation_counts(void)
+{
+    DimModelInfo *info = starter();
+    DimEstimate all, some;
+    DimParams params;
+
+    dim_params_init(&params, info);
+    params.steps = 10;
+    dim_estimate(info, &params, &all);
+    g_assert_cmpint(all.evaluations, ==, 20);
+    params.guidance_low = 0.55; /* times 1, 0.9001, .. 0.5005 of 1, 0.9001, .. 0.1009 */
+    dim_estimate(info, &params, &some);
+    g_assert_cmpint(some.evaluations, ==, 15);
+    g_assert_cmpfloat(some.flop, <, all.flop);
+    params.sampler = "heun"; /* each of these times but the first also ends a step; and 0.001 */
+    dim_estimate(info, &params, &some);
+    g_assert_cmpint(some.evaluations, ==, 20 + 9);
+    params.guidance_low = 0;
+    dim_estimate(info, &params, &some);
+    g_assert_cmpint(some.evaluations, ==, 40);
     dim_model_info_free(&info);
 }
 
@@ -280,6 +326,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/params/defaults", test_defaults);
     g_test_add_func("/params/ranges", test_ranges);
+    g_test_add_func("/params/respaced", test_respaced);
+    g_test_add_func("/params/evaluation-counts", test_evaluation_counts);
     g_test_add_func("/params/pixels", test_pixels);
     g_test_add_func("/params/unguided", test_unguided);
     g_test_add_data_func("/params/without-schedule", "noise_schedule", test_incomplete);

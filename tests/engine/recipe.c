@@ -173,7 +173,11 @@ static void test_options(void)
     g_assert_cmpstr(options.device, ==, "auto");
     g_assert_cmpint(options.precision, ==, DIM_PRECISION_AUTO);
     g_assert_cmpint(options.seamless, ==, DIM_SEAMLESS_OFF);
-    set(&recipe.options, "  threads=3 tile=0\tprecision=f32  device=ref seamless=x seamless=y");
+    g_assert_cmpfloat(options.guidance_low, ==, 0);
+    g_assert_cmpfloat(options.guidance_high, ==, 1);
+    g_assert_cmpint(options.rng, ==, DIM_RNG_PHILOX);
+    set(&recipe.options, "  threads=3 tile=0\tprecision=f32  device=ref seamless=x seamless=y "
+                         "guidance-interval=0.25,.5 rng=torch");
     g_assert_true(dim_recipe_options(&recipe, &options, &error));
     g_assert_no_error(error);
     g_assert_cmpint(options.n_threads, ==, 3);
@@ -181,14 +185,34 @@ static void test_options(void)
     g_assert_cmpstr(options.device, ==, "ref");
     g_assert_cmpint(options.precision, ==, DIM_PRECISION_F32);
     g_assert_cmpint(options.seamless, ==, DIM_SEAMLESS_Y); /* the last word counts */
+    g_assert_cmpfloat(options.guidance_low, ==, 0.25);
+    g_assert_cmpfloat(options.guidance_high, ==, 0.5);
+    g_assert_cmpint(options.rng, ==, DIM_RNG_TORCH);
     dim_recipe_clear(&recipe);
 }
 
 static void test_options_refused(void)
 {
-    static const char *const bad[] = {
-        "threads",       "threads=",     "threads=-1", "threads=2x",       "tread=2", "seamless=z",
-        "device=abacus", "precision=f8", "tile=-1",    "tile=99999999999", "=3"};
+    static const char *const bad[] = {"threads",
+                                      "threads=",
+                                      "threads=-1",
+                                      "threads=2x",
+                                      "tread=2",
+                                      "seamless=z",
+                                      "device=abacus",
+                                      "precision=f8",
+                                      "tile=-1",
+                                      "tile=99999999999",
+                                      "=3",
+                                      "rng=mt",
+                                      "guidance-interval=0.5",
+                                      "guidance-interval=0.5,",
+                                      "guidance-interval=,1",
+                                      "guidance-interval=1,0",
+                                      "guidance-interval=0,2",
+                                      "guidance-interval=nan,1",
+                                      "guidance-interval=0,1x",
+                                      "guidance-interval=-1,1"};
     DimRecipe recipe;
     DimOptions options = {.tile = -77};
 

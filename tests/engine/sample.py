@@ -106,6 +106,17 @@ class Sample(unittest.TestCase):
         done = self.dim("--size", "100x50", "--seamless", "x", "-o", "e.png", status=1)
         self.assertIn("96x50", done.stderr)
 
+    def test_words_of_the_noise(self):
+        plain = self.quick("a.png", "--size", "48x32")
+        other = self.quick("b.png", "--size", "48x32", "--guidance-interval", "0.2,0.75", "--rng", "torch")
+        self.assertNotEqual(pixels_of(plain), pixels_of(other))
+        self.assertEqual(recipe_of(other)["options"],
+                         recipe_of(plain)["options"] + " guidance-interval=0.2,0.75 rng=torch")
+        self.dim("--recipe", "b.png", "-o", "c.png", model=None)
+        self.assertEqual(other, self.read("c.png"))
+        self.dim("--recipe", "b.png", "--guidance-interval", "0,1", "--rng", "philox", "-o", "d.png", model=None)
+        self.assertEqual(plain, self.read("d.png"))
+
     def test_guidance_zero(self):
         zero = self.quick("a.png", "--guidance", 0)
         self.assertEqual(pixels_of(zero), pixels_of(self.quick("b.png", "--guidance", 0, "--class", "snow")))
@@ -138,7 +149,8 @@ class Sample(unittest.TestCase):
         for arguments in (["--steps", "0"], ["--steps", "x"], ["--size", "16"], ["--size", "16x"], ["--size", "0x16"],
                           ["--size", "16x16x16"], ["--seed", "-2"], ["--seed", "9007199254740992"], ["--seed", "1.5"],
                           ["--guidance", "x"], ["--guidance", "-1"], ["--guidance", "inf"], ["--sampler", "best"],
-                          ["--upsample", "x"], ["--seamless", "z"], ["--tile", "-1"], ["--colour"], ["word"]):
+                          ["--upsample", "x"], ["--seamless", "z"], ["--rng", "mt"],
+                          ["--guidance-interval", "0.7,0.2"], ["--guidance-interval", "0.5"], ["--tile", "-1"], ["--colour"], ["word"]):
             with self.subTest(arguments):
                 self.dim(*arguments, "-o", "a.png", status=2)
         self.dim(status=2)

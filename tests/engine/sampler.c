@@ -6,6 +6,8 @@
 
 #include "engine/dim.h"
 #include "engine/pass.h"
+#include "engine/rng-torch.h"
+#include "engine/rng.h"
 
 typedef struct {
     DimDevice *device;
@@ -350,6 +352,109 @@ static void test_noise(void)
     close_model(&f);
 }
 
+/* Step noise: of the samplers that add it, in its order, and refused in any other shape. */
+static void test_step_noise(void)
+{
+    enum { N = 3 * 16 * 16, STEPS = 4 };
+    g_autoptr(GError) error = NULL;
+    DimArray noise = {0};
+    Fixture f;
+    DimParams params;
+
+    open_model(&f, pixels, 1);
+    dim_params_init(&params, dim_model_info(f.model));
+    params.steps = STEPS;
+    params.sampler = "ddpm";
+    DimArray seeded = run_latent(&f, &params);
+    g_assert_true(dim_array_alloc(&noise, 5, (gint64[]){STEPS, 1, 3, 16, 16}, NULL));
+    for (int k = 0; k < STEPS; k++)
+        dim_noise_fill_step(noise.data + k * N, params.seed, k, 3, 16, 16, 1);
+    params.step_noise = &noise;
+    DimArray given = run_latent(&f, &params);
+    g_assert_true(same_bits(&seeded, &given));
+    noise.data[(STEPS - 1) * N] += 1; /* the last step adds none */
+    DimArray same = run_latent(&f, &params);
+    g_assert_true(same_bits(&seeded, &same));
+    noise.data[(STEPS - 2) * N] += 1;
+    DimArray other = run_latent(&f, &params);
+    g_assert_false(same_bits(&seeded, &other));
+    params.steps = STEPS - 1;
+    g_assert_null(dim_sampler_new(f.model, &params, &error));
+    g_assert_error(error, DIM_ERROR, DIM_ERROR_ARGUMENT);
+    g_assert_nonnull(strstr(error->message, "[3, 1, 3, 16, 16]"));
+    params.sampler = "ddim"; /* has no use for it */
+    DimArray unused = run_latent(&f, &params);
+    DimArray *arrays[] = {&seeded, &given, &same, &other, &unused, &noise};
+    for (gsize i = 0; i < G_N_ELEMENTS(arrays); i++)
+        dim_array_clear(arrays[i]);
+    close_model(&f);
+}
+
+/* The start, then every step's: what one generator gives in a row. */
+static void test_torch_noise(void)
+{
+    enum { N = 3 * 16 * 16, STEPS = 3 };
+    DimArray start = {0}, steps = {0};
+    DimTorchRng rng;
+    Fixture f;
+    DimParams params;
+
+    open_model(&f, pixels, 1);
+    dim_params_init(&params, dim_model_info(f.model));
+    params.steps = STEPS;
+    params.sampler = "ddpm";
+    params.seed = 99;
+    params.rng = DIM_RNG_TORCH;
+    DimArray seeded = run_latent(&f, &params);
+    g_assert_true(dim_array_alloc(&start, 4, (gint64[]){1, 3, 16, 16}, NULL));
+    g_assert_true(dim_array_alloc(&steps, 5, (gint64[]){STEPS, 1, 3, 16, 16}, NULL));
+    dim_torch_seed(&rng, 99);
+    dim_torch_normal(&rng, start.data, N);
+    for (int k = 0; k < STEPS; k++)
+        dim_torch_normal(&rng, steps.data + k * N, N);
+    params.rng = DIM_RNG_PHILOX;
+    params.noise = &start;
+    params.step_noise = &steps;
+    DimArray given = run_latent(&f, &params);
+    g_assert_true(same_bits(&seeded, &given));
+    DimArray *arrays[] = {&seeded, &given, &start, &steps};
+    for (gsize i = 0; i < G_N_ELEMENTS(arrays); i++)
+        dim_array_clear(arrays[i]);
+    close_model(&f);
+}
+
+/* Guidance over all times is guidance, over none is w = 1, and over some is neither; with upsample
+ * guidance, too, and every sampler. */
+static void test_guidance_interval(gconstpointer sampler)
+{
+    Fixture f;
+    DimParams params;
+
+    open_model(&f, "../golden/dim/sample-upsample2x", 2);
+    dim_params_init(&params, dim_model_info(f.model));
+    params.sampler = sampler;
+    params.steps = 4;
+    params.width = params.height = 32;
+    params.guidance = 3;
+    DimArray all = run_latent(&f, &params);
+    params.guidance_low = 0.3;
+    params.guidance_high = 0.8;
+    DimArray some = run_latent(&f, &params);
+    params.guidance_low = params.guidance_high = 0.0001;
+    DimArray none = run_latent(&f, &params);
+    params.guidance_low = 0;
+    params.guidance_high = 1;
+    params.guidance = 1;
+    DimArray off = run_latent(&f, &params);
+    g_assert_true(same_bits(&none, &off));
+    g_assert_false(same_bits(&some, &off));
+    g_assert_false(same_bits(&some, &all));
+    DimArray *arrays[] = {&all, &some, &none, &off};
+    for (gsize i = 0; i < G_N_ELEMENTS(arrays); i++)
+        dim_array_clear(arrays[i]);
+    close_model(&f);
+}
+
 /* Correlation of a sample's cells' means with a smaller sample, each channel's own mean apart. */
 static double likeness(const DimArray *large, const DimArray *small)
 {
@@ -407,6 +512,8 @@ int main(int argc, char **argv)
     for (const char *const *name = dim_sampler_names(); *name; name++) {
         g_autofree char *path = g_strconcat("/sampler/repeatable/", *name, NULL);
         g_test_add_data_func(path, *name, test_repeatable);
+        g_autofree char *interval = g_strconcat("/sampler/guidance-interval/", *name, NULL);
+        g_test_add_data_func(interval, *name, test_guidance_interval);
     }
     g_test_add_func("/sampler/guidance", test_guidance);
     g_test_add_func("/sampler/cancel-at-each-step", test_cancel_at_each_step);
@@ -414,6 +521,8 @@ int main(int argc, char **argv)
     g_test_add_func("/sampler/progress", test_progress);
     g_test_add_func("/sampler/crop", test_crop);
     g_test_add_func("/sampler/noise", test_noise);
+    g_test_add_func("/sampler/step-noise", test_step_noise);
+    g_test_add_func("/sampler/torch-noise", test_torch_noise);
     g_test_add_func("/sampler/upsample", test_upsample);
     return g_test_run();
 }
