@@ -1,0 +1,369 @@
+/* Family diffussm: the paper's sizes, and random weights by themselves, in batches, on any number
+ * of threads and in plain C.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+#include "engine/json.h"
+#include "engine/model.h"
+#include "engine/net-diffussm.h"
+
+#define SMALL                                                                                      \
+    "{\"hidden_size\": 24, \"depth\": 2, \"num_classes\": 5, \"d_state\": 10, \"patch_size\": 2,"  \
+    " \"hourglass_ratio\": 3, \"in_channels\": 3}"
+#define NO_NULL_LABEL                                                                              \
+    "{\"hidden_size\": 20, \"depth\": 2, \"num_classes\": 4, \"d_state\": 6,"                      \
+    " \"class_dropout_prob\": 0, \"learn_sigma\": false}"
+#define POSITIONS                                                                                  \
+    "{\"hidden_size\": 24, \"depth\": 1, \"num_classes\": 0, \"d_state\": 2,"                      \
+    " \"pos_embed\": \"sincos\"}"
+
+static DimSsmConfig *parse(const char *text, GError **error)
+{
+    json_t *json = dim_json_parse(text, strlen(text), "test", NULL);
+    g_assert_nonnull(json);
+    DimSsmConfig *config = dim_net_diffussm.parse(json, "test", error);
+    json_decref(json);
+    return config;
+}
+
+static gint64 count_of(const DimSsmEntry *e)
+{
+    gint64 count = 1;
+
+    for (int i = 0; i < e->rank; i++)
+        count *= e->sizes[i];
+    return count;
+}
+
+/* ---- without weights ------------------------------------------------------------------------- */
+
+static gboolean add_up(const DimSsmEntry *e, void *data, GError **error)
+{
+    *(gint64 *)data += count_of(e);
+    return TRUE;
+}
+
+/* XL is said to have 673 M parameters; the formula is the sum of the shapes by hand. 276.0 G are
+ * the linear layers at 256 pixels, 8 S L D a block the scans. */
+static void test_sizes(void)
+{
+    static const struct {
+        const char *config;
+        double n, d, m, s, k, p2, c, co;
+    } models[] = {
+        {"{}", 29, 1152, 2, 64, 1001, 1, 4, 8},
+        {"{\"num_classes\": 0}", 29, 1152, 2, 64, 0, 1, 4, 8},
+        {"{\"hidden_size\": 768, \"class_dropout_prob\": 0, \"patch_size\": 2}", 29, 768, 2, 64,
+         1000, 4, 4, 8},
+        {"{\"hidden_size\": 384, \"hourglass_ratio\": 4, \"d_state\": 16, \"learn_sigma\": false}",
+         29, 384, 4, 16, 1001, 1, 4, 4},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(models); i++) {
+        g_autofree DimSsmConfig *c = parse(models[i].config, NULL);
+        const double d = models[i].d, m = models[i].m, s = models[i].s, p2 = models[i].p2;
+        const double block = (13 + 2 * m) * d * d + (10 + m) * d + 2 * (2 + 3 * s) * d;
+        const double rest = 256 * d + d * d + 2 * d + models[i].k * d +
+                            (m * models[i].c * p2 + 1) * d + 2 * d * d + 2 * d +
+                            (d + 1) * m * p2 * models[i].co;
+        DimSsmNet names_only = {0};
+        gint64 sum = 0;
+
+        g_assert_nonnull(c);
+        g_assert_true(dim_ssm_walk(c, &names_only, add_up, &sum, NULL));
+        g_assert_cmpfloat((double)sum, ==, models[i].n * block + rest);
+        if (i == 0) {
+            const double scans = 29.0 * 12 * 1024 * 1152 * 32;
+            g_assert_cmpfloat(fabs((double)sum * 1e-6 - 673.09), <, 0.005);
+            g_assert_cmpfloat(
+                fabs((dim_net_diffussm.flop(c, 1, 32, 32) / 2 - scans) * 1e-9 - 276.0), <, 0.05);
+        }
+    }
+}
+
+static void test_refused_configs(void)
+{
+    static const char *const cases[][2] = {
+        {"{\"d_state\": 7}", "d_state"},
+        {"{\"hidden_size\": 10, \"hourglass_ratio\": 3}", "hourglass_ratio"},
+        {"{\"hidden_size\": 10, \"pos_embed\": \"sincos\"}", "hidden_size"},
+        {"{\"pos_embed\": \"learned\"}", "pos_embed"},
+        {"{\"depth\": 0}", "depth"},
+        {"{\"num_heads\": 2}", "num_heads"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_null(parse(cases[i][0], &error));
+        g_assert_error(error, DIM_ERROR, DIM_ERROR_FORMAT);
+        g_assert_nonnull(strstr(error->message, cases[i][1]));
+    }
+}
+
+/* ---- with random weights --------------------------------------------------------------------- */
+
+typedef struct {
+    GString *header, *values;
+    GRand *random;
+    const char *spoil; /* tensors of such a name are full of `spoilt` */
+    float spoilt;
+} Writer;
+
+static float value(const Writer *w, const DimSsmEntry *e, gint64 i)
+{
+    const double u = g_rand_double_range(w->random, -1, 1);
+
+    if (w->spoil && strstr(e->name, w->spoil))
+        return w->spoilt;
+    switch (e->use) {
+    case DIM_SSM_LOG_DT:
+        return (float)(log(0.1) + log(10) * u);
+    case DIM_SSM_LOG_A_REAL:
+        return (float)(log(0.5) + 0.1 * u);
+    case DIM_SSM_A_IMAG:
+        return (float)(3.14 * (double)(i % e->sizes[1]) + u);
+    case DIM_SSM_LINEAR:
+    case DIM_SSM_SPLIT:
+        return (float)(u * sqrt(3.0 / (double)e->sizes[1]));
+    default:
+        return (float)u;
+    }
+}
+
+static gboolean write_tensor(const DimSsmEntry *e, void *data, GError **error)
+{
+    Writer *w = data;
+    const gsize first = w->values->len;
+
+    for (gint64 i = 0; i < count_of(e); i++) {
+        const float x = value(w, e, i);
+        g_string_append_len(w->values, (const char *)&x, sizeof x);
+    }
+    g_string_append_printf(w->header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[",
+                           w->header->len > 1 ? "," : "", e->name);
+    for (int i = 0; i < e->rank; i++)
+        g_string_append_printf(w->header, "%s%" G_GINT64_FORMAT, i ? "," : "", e->sizes[i]);
+    g_string_append_printf(w->header, "],\"data_offsets\":[%zu,%zu]}", first, w->values->len);
+    return TRUE;
+}
+
+static char *write_weights(const DimSsmConfig *config, const char *spoil, float spoilt)
+{
+    Writer w = {g_string_new("{"), g_string_new(NULL), g_rand_new_with_seed(5), spoil, spoilt};
+    g_autofree char *path = NULL;
+    DimSsmNet names_only = {0};
+    const int file = g_file_open_tmp("dim-test-XXXXXX.safetensors", &path, NULL);
+
+    g_assert_cmpint(file, >=, 0);
+    g_assert_true(g_close(file, NULL));
+    g_assert_true(dim_ssm_walk(config, &names_only, write_tensor, &w, NULL));
+    g_string_append_c(w.header, '}');
+    const guint64 length = GUINT64_TO_LE(w.header->len);
+    g_string_prepend_len(w.header, (const char *)&length, sizeof length);
+    g_string_append_len(w.header, w.values->str, (gssize)w.values->len);
+    g_assert_true(g_file_set_contents(path, w.header->str, (gssize)w.header->len, NULL));
+    g_string_free(w.header, TRUE);
+    g_string_free(w.values, TRUE);
+    g_rand_free(w.random);
+    return g_steal_pointer(&path);
+}
+
+static DimNet *load(DkDevice *dk, const DimSsmConfig *config, const char *spoil, float spoilt,
+                    GError **error)
+{
+    g_autofree char *path = write_weights(config, spoil, spoilt);
+    DimWeights *weights = dim_weights_open(path, NULL);
+
+    g_assert_nonnull(weights);
+    DimNet *net = dim_net_diffussm.load(dk, config, weights, NULL, error);
+    dim_weights_close(&weights);
+    g_unlink(path);
+    return net;
+}
+
+typedef struct {
+    DimSsmConfig *config;
+    DkDevice *dk;
+    DimNet *net;
+} Fixture;
+
+static void set_up(Fixture *f, const char *config, DkBackend backend, int n_threads)
+{
+    f->config = parse(config, NULL);
+    f->dk = dk_device_open(backend, n_threads, DK_ISA_ALL);
+    g_assert_nonnull(f->dk);
+    f->net = load(f->dk, f->config, NULL, 0, NULL);
+    g_assert_nonnull(f->net);
+}
+
+static void tear_down(Fixture *f)
+{
+    dim_net_diffussm.free(f->dk, f->net);
+    dk_device_close(&f->dk);
+    g_free(f->config);
+}
+
+static DimNetPlan *take(const Fixture *f, DimArena *arena, DimNet *net, DkTensor x[2], int batch,
+                        int h, int w)
+{
+    x[0] = dim_arena_take(arena, DK_F32, 4, (gint64[]){batch, f->config->in_channels, h, w});
+    x[1] = dim_arena_take(arena, DK_F32, 4, (gint64[]){batch, f->config->out_channels, h, w});
+    DimNetPlan *plan = dim_net_diffussm.plan(arena, f->config, net, batch, h, w, 0, 0, NULL);
+    g_assert_nonnull(plan);
+    return plan;
+}
+
+/* Pictures first.. of two, each with its own time and label. */
+static float *output_of(const Fixture *f, int h, int w, int first, int batch)
+{
+    const gint64 in = (gint64)f->config->in_channels * h * w,
+                 out = (gint64)f->config->out_channels * h * w;
+    const double t[] = {17.25, 940};
+    const gint64 y[] = {1, f->config->n_classes - !f->config->has_null_label};
+    g_autofree float *pictures = g_new(float, 2 * in);
+    float *result = g_new(float, batch *out);
+    GRand *random = g_rand_new_with_seed(3);
+    DimArena arena = {0};
+    DkTensor x[2];
+
+    for (gint64 i = 0; i < 2 * in; i++)
+        pictures[i] = (float)g_rand_double_range(random, -1.7, 1.7);
+    g_rand_free(random);
+    dim_arena_dry(&arena);
+    dim_net_diffussm.plan_free(take(f, &arena, NULL, x, batch, h, w));
+    const gsize peak = arena.peak;
+    g_assert_true(dim_arena_commit(&arena, f->dk, NULL));
+    DimNetPlan *plan = take(f, &arena, f->net, x, batch, h, w);
+    g_assert_cmpuint(arena.peak, ==, peak);
+    dk_write(f->dk, x[0], pictures + first * in);
+    dim_net_diffussm.forward(f->dk, f->net, plan, x[1], x[0], t + first, y + first, NULL);
+    dk_read(f->dk, result, x[1]);
+    g_assert_cmpint(dk_sync(f->dk), ==, DK_OK);
+    dim_net_diffussm.plan_free(plan);
+    dim_arena_clear(&arena);
+    return result;
+}
+
+static double distance(const float *a, const float *b, gint64 n)
+{
+    double difference = 0, whole = 0;
+
+    for (gint64 i = 0; i < n; i++) {
+        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        whole += (double)b[i] * b[i];
+    }
+    g_assert_cmpfloat(whole, >, 0);
+    return sqrt(difference / whole);
+}
+
+/* Of 5 x 3 patches, with three to a token; of 3 x 10, where tokens run over the rows' ends. */
+static const struct {
+    const char *config;
+    int h, w;
+} shapes[] = {
+    {SMALL, 10, 6}, {SMALL, 6, 20}, {SMALL, 32, 48}, {NO_NULL_LABEL, 8, 7}, {POSITIONS, 6, 10}};
+
+static void test_batch(void)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(shapes); i++) {
+        const int h = shapes[i].h, w = shapes[i].w;
+        Fixture f;
+
+        set_up(&f, shapes[i].config, DK_BACKEND_CPU, 1);
+        const gsize n = (gsize)f.config->out_channels * h * w, bytes = n * sizeof(float);
+        g_autofree float *both = output_of(&f, h, w, 0, 2);
+        g_autofree float *one = output_of(&f, h, w, 0, 1), *other = output_of(&f, h, w, 1, 1);
+        g_assert_cmpmem(both, bytes, one, bytes);
+        g_assert_cmpmem(both + n, bytes, other, bytes);
+        tear_down(&f);
+    }
+}
+
+static void test_threads(void)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(shapes); i++) {
+        const int h = shapes[i].h, w = shapes[i].w;
+        Fixture f[4];
+        float *out[4];
+
+        for (int k = 0; k < 4; k++) {
+            set_up(&f[k], shapes[i].config, k == 3 ? DK_BACKEND_REF : DK_BACKEND_CPU, 1 + k);
+            out[k] = output_of(&f[k], h, w, 0, 2);
+        }
+        const gsize n = 2 * (gsize)f[0].config->out_channels * h * w, bytes = n * sizeof(float);
+        g_assert_cmpmem(out[0], bytes, out[1], bytes);
+        g_assert_cmpmem(out[0], bytes, out[2], bytes);
+        g_assert_cmpfloat(distance(out[0], out[3], (gint64)n), <, 2e-5);
+        for (int k = 0; k < 4; k++) {
+            tear_down(&f[k]);
+            g_free(out[k]);
+        }
+    }
+}
+
+static void test_refused_grids(void)
+{
+    static const struct {
+        const char *config, *word;
+        int h, w;
+    } cases[] = {{SMALL, "patch", 6, 7},
+                 {SMALL, "hourglass_ratio", 8, 10},
+                 {POSITIONS, "sincos", 2, 5},
+                 {POSITIONS, "patch", 0, 4}};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree DimSsmConfig *c = parse(cases[i].config, NULL);
+        g_autoptr(GError) error = NULL;
+        DimArena arena = {0};
+
+        dim_arena_dry(&arena);
+        g_assert_null(
+            dim_net_diffussm.plan(&arena, c, NULL, 1, cases[i].h, cases[i].w, 0, 0, &error));
+        g_assert_error(error, DIM_ERROR, DIM_ERROR_ARGUMENT);
+        g_assert_nonnull(strstr(error->message, cases[i].word));
+        dim_arena_clear(&arena);
+    }
+}
+
+/* What has no finite gain is no scan. A step or a rate without end forgets at once, none keeps all:
+ * both are. */
+static void test_states(void)
+{
+    static const struct {
+        const char *tensor;
+        float value;
+        gboolean good;
+    } cases[] = {{"blocks.0.ssm.fwd.C", 3e38f, FALSE}, {"blocks.1.ssm.bwd.B", -3e38f, FALSE},
+                 {"ssm.fwd.log_dt", 800, TRUE},        {"ssm.fwd.log_dt", -800, TRUE},
+                 {"ssm.bwd.log_A_real", 1e4f, TRUE},   {"ssm.bwd.log_A_real", -1e4f, TRUE},
+                 {"blocks.0.ssm.bwd.A_imag", 0, TRUE}};
+    g_autofree DimSsmConfig *c = parse(SMALL, NULL);
+    DkDevice *dk = dk_device_open(DK_BACKEND_CPU, 1, DK_ISA_ALL);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        DimNet *net = load(dk, c, cases[i].tensor, cases[i].value, &error);
+        g_assert_cmpint(net != NULL, ==, cases[i].good);
+        if (!cases[i].good) {
+            g_assert_error(error, DIM_ERROR, DIM_ERROR_FORMAT);
+            g_assert_nonnull(strstr(error->message, "ssm."));
+        }
+        dim_net_diffussm.free(dk, net);
+    }
+    dk_device_close(&dk);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/net-diffussm/sizes", test_sizes);
+    g_test_add_func("/net-diffussm/refused-configs", test_refused_configs);
+    g_test_add_func("/net-diffussm/batch", test_batch);
+    g_test_add_func("/net-diffussm/threads", test_threads);
+    g_test_add_func("/net-diffussm/refused-grids", test_refused_grids);
+    g_test_add_func("/net-diffussm/states", test_states);
+    return g_test_run();
+}
