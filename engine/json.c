@@ -231,3 +231,30 @@ gboolean dim_json_get_choice(const json_t *object, const char *key, const char *
     g_autofree char *wanted = g_strjoinv(", ", (char **)names);
     return fail_value(error, origin, key, item, wanted);
 }
+
+gboolean dim_json_read_int(const DimJsonReader *r, const char *key, int min, int max, int *value)
+{
+    gint64 wide = *value;
+
+    if (!dim_json_get_int(r->json, key, min, max, &wide, r->origin, r->error))
+        return FALSE;
+    *value = (int)wide;
+    return TRUE;
+}
+
+gboolean dim_json_need_int(const DimJsonReader *r, const char *key, int min, int max, int *value)
+{
+    return dim_json_require(r->json, key, r->origin, r->error) &&
+           dim_json_read_int(r, key, min, max, value);
+}
+
+gboolean dim_json_read_bool(const DimJsonReader *r, const char *key, gboolean *value)
+{
+    return dim_json_get_bool(r->json, key, value, r->origin, r->error);
+}
+
+gboolean dim_json_read_double(const DimJsonReader *r, const char *key, double min, double max,
+                              double *value)
+{
+    return dim_json_get_double(r->json, key, min, max, value, r->origin, r->error);
+}

@@ -44,4 +44,19 @@ gboolean dim_json_get_ints(const json_t *object, const char *key, int min_n, int
 gboolean dim_json_get_choice(const json_t *object, const char *key, const char *const *names,
                              int *value, const char *origin, GError **error);
 
+/* An object that is read key by key, and where its faults go. */
+typedef struct {
+    const json_t *json;
+    const char *origin;
+    GError **error;
+} DimJsonReader;
+
+gboolean dim_json_read_int(const DimJsonReader *reader, const char *key, int min, int max,
+                           int *value);
+gboolean dim_json_need_int(const DimJsonReader *reader, const char *key, int min, int max,
+                           int *value); /* a key that has to be there */
+gboolean dim_json_read_bool(const DimJsonReader *reader, const char *key, gboolean *value);
+gboolean dim_json_read_double(const DimJsonReader *reader, const char *key, double min, double max,
+                              double *value);
+
 #endif

@@ -15,32 +15,16 @@ enum {
     PATCH_MAX = 64
 };
 
-typedef struct {
-    const json_t *json;
-    const char *origin;
-    GError **error;
-} Reader;
-
-static gboolean get_int(const Reader *r, const char *key, int min, int max, int *value)
-{
-    gint64 wide = *value;
-
-    if (!dim_json_get_int(r->json, key, min, max, &wide, r->origin, r->error))
-        return FALSE;
-    *value = (int)wide;
-    return TRUE;
-}
-
-static gboolean parse_image(const Reader *r, DimSsmConfig *c)
+static gboolean parse_image(const DimJsonReader *r, DimSsmConfig *c)
 {
     static const char *const positions[] = {"none", "sincos", NULL};
     gboolean learn_sigma = TRUE;
     int input_size = 32, which = 0; /* every size works: the key is only checked */
 
-    if (!get_int(r, "input_size", 1, SIDE_MAX, &input_size) ||
-        !get_int(r, "patch_size", 1, PATCH_MAX, &c->patch) ||
-        !get_int(r, "in_channels", 1, WIDTH_MAX, &c->in_channels) ||
-        !dim_json_get_bool(r->json, "learn_sigma", &learn_sigma, r->origin, r->error) ||
+    if (!dim_json_read_int(r, "input_size", 1, SIDE_MAX, &input_size) ||
+        !dim_json_read_int(r, "patch_size", 1, PATCH_MAX, &c->patch) ||
+        !dim_json_read_int(r, "in_channels", 1, WIDTH_MAX, &c->in_channels) ||
+        !dim_json_read_bool(r, "learn_sigma", &learn_sigma) ||
         !dim_json_get_choice(r->json, "pos_embed", positions, &which, r->origin, r->error))
         return FALSE;
     c->out_channels = c->in_channels * (learn_sigma ? 2 : 1);
@@ -48,14 +32,14 @@ static gboolean parse_image(const Reader *r, DimSsmConfig *c)
     return TRUE;
 }
 
-static gboolean parse_blocks(const Reader *r, DimSsmConfig *c)
+static gboolean parse_blocks(const DimJsonReader *r, DimSsmConfig *c)
 {
     int d_state = 64;
 
-    if (!get_int(r, "hidden_size", 1, WIDTH_MAX, &c->width) ||
-        !get_int(r, "depth", 1, BLOCKS_MAX, &c->depth) ||
-        !get_int(r, "hourglass_ratio", 1, WIDTH_MAX, &c->hourglass) ||
-        !get_int(r, "d_state", 2, STATES_MAX, &d_state))
+    if (!dim_json_read_int(r, "hidden_size", 1, WIDTH_MAX, &c->width) ||
+        !dim_json_read_int(r, "depth", 1, BLOCKS_MAX, &c->depth) ||
+        !dim_json_read_int(r, "hourglass_ratio", 1, WIDTH_MAX, &c->hourglass) ||
+        !dim_json_read_int(r, "d_state", 2, STATES_MAX, &d_state))
         return FALSE;
     c->n_states = d_state / 2;
     if (d_state % 2)
@@ -72,12 +56,12 @@ static gboolean parse_blocks(const Reader *r, DimSsmConfig *c)
     return TRUE;
 }
 
-static gboolean parse_labels(const Reader *r, DimSsmConfig *c)
+static gboolean parse_labels(const DimJsonReader *r, DimSsmConfig *c)
 {
     double dropped = 0.1;
 
-    if (!get_int(r, "num_classes", 0, CLASSES_MAX, &c->n_classes) ||
-        !dim_json_get_double(r->json, "class_dropout_prob", 0, 1, &dropped, r->origin, r->error))
+    if (!dim_json_read_int(r, "num_classes", 0, CLASSES_MAX, &c->n_classes) ||
+        !dim_json_read_double(r, "class_dropout_prob", 0, 1, &dropped))
         return FALSE;
     c->has_null_label = c->n_classes > 0 && dropped > 0;
     return TRUE;
@@ -89,7 +73,7 @@ void *dim_ssm_config_parse(const json_t *config, const char *origin, GError **er
                                        "hidden_size", "depth",       "hourglass_ratio",
                                        "d_state",     "num_classes", "class_dropout_prob",
                                        "learn_sigma", "pos_embed",   NULL};
-    const Reader r = {config, origin, error};
+    const DimJsonReader r = {config, origin, error};
     DimSsmConfig c = {
         .patch = 1,
         .hourglass = 2,

@@ -19,48 +19,22 @@ enum {
     TABLE_MAX = 8192
 };
 
-typedef struct {
-    const json_t *json;
-    const char *origin;
-    GError **error;
-} Reader;
-
-static gboolean get_int(const Reader *r, const char *key, int min, int max, int *value)
-{
-    gint64 wide = *value;
-
-    if (!dim_json_get_int(r->json, key, min, max, &wide, r->origin, r->error))
-        return FALSE;
-    *value = (int)wide;
-    return TRUE;
-}
-
-static gboolean require_int(const Reader *r, const char *key, int min, int max, int *value)
-{
-    return dim_json_require(r->json, key, r->origin, r->error) && get_int(r, key, min, max, value);
-}
-
-static gboolean get_bool(const Reader *r, const char *key, gboolean *value)
-{
-    return dim_json_get_bool(r->json, key, value, r->origin, r->error);
-}
-
-static gboolean parse_widths(const Reader *r, DimMambaConfig *c)
+static gboolean parse_widths(const DimJsonReader *r, DimMambaConfig *c)
 {
     double expand = 2;
 
-    if (!require_int(r, "hidden_size", 1, WIDTH_MAX, &c->width) ||
-        !get_int(r, "patch_size", 1, 64, &c->patch) ||
-        !get_int(r, "in_channels", 1, WIDTH_MAX, &c->in_channels))
+    if (!dim_json_need_int(r, "hidden_size", 1, WIDTH_MAX, &c->width) ||
+        !dim_json_read_int(r, "patch_size", 1, 64, &c->patch) ||
+        !dim_json_read_int(r, "in_channels", 1, WIDTH_MAX, &c->in_channels))
         return FALSE;
     c->out_channels = c->in_channels;
     c->rank = (c->width + 15) / 16;
-    if (!get_int(r, "out_channels", 1, WIDTH_MAX, &c->out_channels) ||
-        !require_int(r, "num_classes", 0, CLASSES_MAX, &c->n_classes) ||
-        !get_int(r, "d_state", 1, 1024, &c->n_states) ||
-        !get_int(r, "d_conv", 1, TAPS_MAX, &c->n_taps) ||
-        !get_int(r, "dt_rank", 1, WIDTH_MAX, &c->rank) ||
-        !dim_json_get_double(r->json, "expand", 0, INNER_MAX, &expand, r->origin, r->error))
+    if (!dim_json_read_int(r, "out_channels", 1, WIDTH_MAX, &c->out_channels) ||
+        !dim_json_need_int(r, "num_classes", 0, CLASSES_MAX, &c->n_classes) ||
+        !dim_json_read_int(r, "d_state", 1, 1024, &c->n_states) ||
+        !dim_json_read_int(r, "d_conv", 1, TAPS_MAX, &c->n_taps) ||
+        !dim_json_read_int(r, "dt_rank", 1, WIDTH_MAX, &c->rank) ||
+        !dim_json_read_double(r, "expand", 0, INNER_MAX, &expand))
         return FALSE;
     const double inner = expand * c->width;
     if (!(inner >= 1 && inner <= INNER_MAX))
@@ -71,12 +45,12 @@ static gboolean parse_widths(const Reader *r, DimMambaConfig *c)
     return TRUE;
 }
 
-static gboolean parse_blocks(const Reader *r, DimMambaConfig *c)
+static gboolean parse_blocks(const DimJsonReader *r, DimMambaConfig *c)
 {
-    if (!require_int(r, "depth", 1, BLOCKS_MAX, &c->depth) ||
-        !get_int(r, "encoder_start", 0, BLOCKS_MAX, &c->encoder_start) ||
-        !get_bool(r, "skip_connections", &c->skip_connections) ||
-        !get_int(r, "scan_directions", 1, 4, &c->n_directions))
+    if (!dim_json_need_int(r, "depth", 1, BLOCKS_MAX, &c->depth) ||
+        !dim_json_read_int(r, "encoder_start", 0, BLOCKS_MAX, &c->encoder_start) ||
+        !dim_json_read_bool(r, "skip_connections", &c->skip_connections) ||
+        !dim_json_read_int(r, "scan_directions", 1, 4, &c->n_directions))
         return FALSE;
     if (c->encoder_start > c->depth || (c->depth - c->encoder_start) % 2)
         return dim_fail(r->error, DIM_ERROR_FORMAT, r->origin,
@@ -85,7 +59,7 @@ static gboolean parse_blocks(const Reader *r, DimMambaConfig *c)
     return TRUE;
 }
 
-static gboolean parse_sequence(const Reader *r, DimMambaConfig *c)
+static gboolean parse_sequence(const DimJsonReader *r, DimMambaConfig *c)
 {
     static const char *const schedules[] = {"lateral", "rho_pad", "none", NULL};
     int pads = DIM_PADS_LATERAL;
@@ -94,15 +68,15 @@ static gboolean parse_sequence(const Reader *r, DimMambaConfig *c)
     if (!dim_json_get_choice(r->json, "pad_schedule", schedules, &pads, r->origin, r->error))
         return FALSE;
     c->pads = (DimPadSchedule)pads;
-    return get_int(r, "pad_token_len", 1, PADS_MAX, &c->n_pads) &&
-           get_bool(r, "split_tokens", &c->split_tokens) &&
-           get_bool(r, "depthwise_conv", &c->smoothers) &&
-           get_bool(r, "final_conv", &c->final_conv) &&
-           dim_json_get_double(r->json, "norm_eps", DBL_MIN, 1, &c->eps, r->origin, r->error);
+    return dim_json_read_int(r, "pad_token_len", 1, PADS_MAX, &c->n_pads) &&
+           dim_json_read_bool(r, "split_tokens", &c->split_tokens) &&
+           dim_json_read_bool(r, "depthwise_conv", &c->smoothers) &&
+           dim_json_read_bool(r, "final_conv", &c->final_conv) &&
+           dim_json_read_double(r, "norm_eps", DBL_MIN, 1, &c->eps);
 }
 
 /* null, a side, or [h, w] */
-static gboolean parse_table_size(const Reader *r, DimMambaConfig *c)
+static gboolean parse_table_size(const DimJsonReader *r, DimMambaConfig *c)
 {
     static const char key[] = "pos_embed_size";
     gint64 sides[2] = {0, 0};
@@ -124,7 +98,7 @@ static gboolean parse_table_size(const Reader *r, DimMambaConfig *c)
 }
 
 /* null or [top, bottom] */
-static gboolean parse_skip_tune(const Reader *r, DimMambaConfig *c)
+static gboolean parse_skip_tune(const DimJsonReader *r, DimMambaConfig *c)
 {
     const json_t *value = json_object_get(r->json, "skip_tune");
     const json_t *top = json_array_get(value, 0), *bottom = json_array_get(value, 1);
@@ -160,7 +134,7 @@ void *dim_mamba_config_parse(const json_t *config, const char *origin, GError **
                                        "depthwise_conv",  "final_conv",
                                        "norm_eps",        "pos_embed_size",
                                        "skip_tune",       NULL};
-    const Reader r = {config, origin, error};
+    const DimJsonReader r = {config, origin, error};
     DimMambaConfig c = {
         .patch = 2,
         .in_channels = 4,

@@ -18,30 +18,14 @@ enum {
     PATCH_MAX = 64
 };
 
-typedef struct {
-    const json_t *json;
-    const char *origin;
-    GError **error;
-} Reader;
-
-static gboolean get_int(const Reader *r, const char *key, int min, int max, int *value)
-{
-    gint64 wide = *value;
-
-    if (!dim_json_get_int(r->json, key, min, max, &wide, r->origin, r->error))
-        return FALSE;
-    *value = (int)wide;
-    return TRUE;
-}
-
-static gboolean parse_image(const Reader *r, DimDitConfig *c)
+static gboolean parse_image(const DimJsonReader *r, DimDitConfig *c)
 {
     gboolean learn_sigma = TRUE;
 
-    if (!get_int(r, "input_size", 1, SIDE_MAX, &c->input_size) ||
-        !get_int(r, "patch_size", 1, PATCH_MAX, &c->patch) ||
-        !get_int(r, "in_channels", 1, WIDTH_MAX, &c->in_channels) ||
-        !dim_json_get_bool(r->json, "learn_sigma", &learn_sigma, r->origin, r->error))
+    if (!dim_json_read_int(r, "input_size", 1, SIDE_MAX, &c->input_size) ||
+        !dim_json_read_int(r, "patch_size", 1, PATCH_MAX, &c->patch) ||
+        !dim_json_read_int(r, "in_channels", 1, WIDTH_MAX, &c->in_channels) ||
+        !dim_json_read_bool(r, "learn_sigma", &learn_sigma))
         return FALSE;
     c->out_channels = c->in_channels * (learn_sigma ? 2 : 1);
     c->guided_channels = c->in_channels;
@@ -49,17 +33,17 @@ static gboolean parse_image(const Reader *r, DimDitConfig *c)
         return dim_fail(r->error, DIM_ERROR_FORMAT, r->origin,
                         "input_size is %d; expected a multiple of patch_size, %d", c->input_size,
                         c->patch);
-    return get_int(r, "guidance_channels", 1, c->in_channels, &c->guided_channels);
+    return dim_json_read_int(r, "guidance_channels", 1, c->in_channels, &c->guided_channels);
 }
 
-static gboolean parse_blocks(const Reader *r, DimDitConfig *c)
+static gboolean parse_blocks(const DimJsonReader *r, DimDitConfig *c)
 {
     double ratio = 4;
 
-    if (!get_int(r, "hidden_size", 1, WIDTH_MAX, &c->width) ||
-        !get_int(r, "depth", 1, BLOCKS_MAX, &c->depth) ||
-        !get_int(r, "num_heads", 1, WIDTH_MAX, &c->n_heads) ||
-        !dim_json_get_double(r->json, "mlp_ratio", 0, INNER_MAX, &ratio, r->origin, r->error))
+    if (!dim_json_read_int(r, "hidden_size", 1, WIDTH_MAX, &c->width) ||
+        !dim_json_read_int(r, "depth", 1, BLOCKS_MAX, &c->depth) ||
+        !dim_json_read_int(r, "num_heads", 1, WIDTH_MAX, &c->n_heads) ||
+        !dim_json_read_double(r, "mlp_ratio", 0, INNER_MAX, &ratio))
         return FALSE;
     if (c->width % 4 || c->width % c->n_heads)
         return dim_fail(r->error, DIM_ERROR_FORMAT, r->origin,
@@ -74,12 +58,12 @@ static gboolean parse_blocks(const Reader *r, DimDitConfig *c)
     return TRUE;
 }
 
-static gboolean parse_labels(const Reader *r, DimDitConfig *c)
+static gboolean parse_labels(const DimJsonReader *r, DimDitConfig *c)
 {
     double dropped = 0.1;
 
-    if (!get_int(r, "num_classes", 0, CLASSES_MAX, &c->n_classes) ||
-        !dim_json_get_double(r->json, "class_dropout_prob", 0, 1, &dropped, r->origin, r->error))
+    if (!dim_json_read_int(r, "num_classes", 0, CLASSES_MAX, &c->n_classes) ||
+        !dim_json_read_double(r, "class_dropout_prob", 0, 1, &dropped))
         return FALSE;
     c->has_null_label = dropped > 0;
     return c->n_classes > 0 || c->has_null_label ||
@@ -93,7 +77,7 @@ void *dim_dit_config_parse(const json_t *config, const char *origin, GError **er
         "input_size",  "patch_size",  "in_channels",       "hidden_size",
         "depth",       "num_heads",   "mlp_ratio",         "class_dropout_prob",
         "num_classes", "learn_sigma", "guidance_channels", NULL};
-    const Reader r = {config, origin, error};
+    const DimJsonReader r = {config, origin, error};
     DimDitConfig c = {
         .input_size = 32,
         .patch = 2,
