@@ -9,13 +9,12 @@
 #include <string.h>
 
 #include "error.h"
-#include "task.h"
 #include "weights.h"
 
 /* ---- names and shapes ------------------------------------------------------------------------ */
 
 typedef struct {
-    DimSsmVisit visit;
+    DimNetVisit visit;
     void *data;
     GError **error;
     char prefix[32]; /* of the names that follow */
@@ -26,9 +25,10 @@ static gboolean entry(Walk *w, DimSsmUse use, gpointer to, const char *name, gin
                       gint64 s2)
 {
     g_autofree char *full = g_strconcat(w->prefix, name, NULL);
-    DimSsmEntry e = {.name = full, .sizes = {s0, s1, s2}, .use = use, .to = to};
+    DimNetEntry e = {.name = full, .sizes = {s0, s1, s2}, .use = use, .to = to};
 
     e.rank = s2 ? 3 : s1 ? 2 : 1;
+    e.is_vector = use == DIM_SSM_VECTOR;
     return w->visit(&e, w->data, w->error);
 }
 
@@ -94,7 +94,7 @@ static gboolean walk_block(Walk *w, const DimSsmConfig *c, int i, DimSsmBlock *b
     return going;
 }
 
-gboolean dim_ssm_walk(const DimSsmConfig *config, DimSsmNet *net, DimSsmVisit visit, void *data,
+gboolean dim_ssm_walk(const DimSsmConfig *config, DimSsmNet *net, DimNetVisit visit, void *data,
                       GError **error)
 {
     const gint64 d = config->width, p2 = (gint64)config->patch * config->patch;
@@ -185,41 +185,7 @@ static gboolean discretise(const Scan *scan, const DimSsmConfig *c)
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-typedef struct {
-    DkDevice *dk;
-    DimSsmNet *net;
-    DimWeights *weights;
-    const DimNetProgress *progress;
-    float *values; /* room for the largest tensor */
-    Scan scan;
-    gint64 largest, done, total; /* numbers */
-} Load;
-
-static gint64 entry_count(const DimSsmEntry *e)
-{
-    gint64 count = 1;
-
-    for (int i = 0; i < e->rank; i++)
-        count *= e->sizes[i];
-    return count;
-}
-
-/* What is there, and so how much room it needs. */
-static gboolean count_room(const DimSsmEntry *e, void *data, GError **error)
-{
-    Load *load = data;
-    const gint64 count = entry_count(e);
-
-    if (!dim_weights_need(load->weights, e->name, e->rank, e->sizes, error))
-        return FALSE;
-    if (e->use == DIM_SSM_VECTOR)
-        dim_vectors_room(&load->net->vectors, count);
-    load->largest = MAX(load->largest, count);
-    load->total += count;
-    return TRUE;
-}
-
-static gboolean put_linear(Load *load, const DimSsmEntry *e, int pieces, GError **error)
+static gboolean put_linear(DimNetLoad *load, const DimNetEntry *e, int pieces, GError **error)
 {
     const gint64 n = e->sizes[0] / pieces, k = e->sizes[1];
     DkWeight **to = e->to;
@@ -230,13 +196,15 @@ static gboolean put_linear(Load *load, const DimSsmEntry *e, int pieces, GError 
     return TRUE;
 }
 
-static gboolean put_scan(Load *load, const DimSsmEntry *e, GError **error)
+static gboolean put_scan(DimNetLoad *load, const DimNetEntry *e, GError **error)
 {
-    const DimSsmConfig *c = &load->net->config;
-    const Scan *scan = &load->scan;
+    const DimSsmConfig *c = &((DimSsmNet *)load->net)->config;
+    Scan *scan = load->more;
 
+    if (!scan->decay && !scan_alloc(scan, c, error))
+        return FALSE;
     memcpy(scan->parts[e->use - DIM_SSM_LOG_DT], load->values,
-           (gsize)entry_count(e) * sizeof *load->values);
+           (gsize)dim_net_entry_count(e) * sizeof *load->values);
     if (e->use != DIM_SSM_D)
         return TRUE;
     if (!discretise(scan, c))
@@ -251,62 +219,48 @@ static gboolean put_scan(Load *load, const DimSsmEntry *e, GError **error)
            dim_fail_memory(error, e->name, 4 * (guint64)c->width * c->n_states * sizeof(float));
 }
 
-static gboolean put(Load *load, const DimSsmEntry *e, GError **error)
+static gboolean put(DimNetLoad *load, const DimNetEntry *e, GError **error)
 {
     switch (e->use) {
     case DIM_SSM_VECTOR:
         *(DkTensor *)e->to =
-            dim_vectors_put(&load->net->vectors, load->dk, load->values, entry_count(e));
+            dim_vectors_put(load->vectors, load->dk, load->values, dim_net_entry_count(e));
         return TRUE;
     case DIM_SSM_LINEAR:
         return put_linear(load, e, 1, error);
     case DIM_SSM_SPLIT:
-        return put_linear(load, e, load->net->config.hourglass, error);
+        return put_linear(load, e, ((DimSsmNet *)load->net)->config.hourglass, error);
     default:
         return put_scan(load, e, error);
     }
 }
 
-static gboolean load_entry(const DimSsmEntry *e, void *data, GError **error)
+static gboolean walk_net(void *net, DimNetVisit visit, void *data, GError **error)
 {
-    Load *load = data;
-    const DimTensor *tensor = dim_weights_find(load->weights, e->name);
-
-    if ((load->progress && !dim_task_go_on(load->progress->task, error)) ||
-        !dim_weights_read_f32(load->weights, tensor, load->values, error) || !put(load, e, error))
-        return FALSE;
-    load->done += entry_count(e);
-    dim_net_progress(load->progress, (double)load->done / (double)load->total);
-    return TRUE;
-}
-
-static gboolean load_values(Load *load, GError **error)
-{
-    DimSsmNet *net = load->net;
-
-    if (!dim_ssm_walk(&net->config, net, count_room, load, error) ||
-        !dim_vectors_begin(&net->vectors, load->dk, error) ||
-        !scan_alloc(&load->scan, &net->config, error))
-        return FALSE;
-    if (!(load->values = g_try_new(float, load->largest)))
-        return dim_fail_memory(error, load->weights->origin,
-                               (guint64)load->largest * sizeof *load->values);
-    return dim_ssm_walk(&net->config, net, load_entry, load, error);
+    DimSsmNet *n = net;
+    return dim_ssm_walk(&n->config, n, visit, data, error);
 }
 
 DimNet *dim_ssm_load(DkDevice *dk, const void *config, DimWeights *weights,
                      const DimNetProgress *progress, GError **error)
 {
     DimSsmNet *net = g_new0(DimSsmNet, 1);
+    Scan scan = {0};
 
     net->config = *(const DimSsmConfig *)config;
     net->blocks = g_new0(DimSsmBlock, net->config.depth);
     for (int i = 0; i < net->config.depth; i++)
         net->blocks[i].down = g_new0(DkWeight *, net->config.hourglass);
-    Load load = {.dk = dk, .net = net, .weights = weights, .progress = progress};
-    const gboolean loaded = load_values(&load, error);
-    g_free(load.values);
-    scan_clear(&load.scan);
+    DimNetLoad load = {.dk = dk,
+                       .net = net,
+                       .vectors = &net->vectors,
+                       .weights = weights,
+                       .progress = progress,
+                       .walk = walk_net,
+                       .put = put,
+                       .more = &scan};
+    const gboolean loaded = dim_net_load(&load, error);
+    scan_clear(&scan);
     if (!loaded) {
         dim_ssm_free(dk, (DimNet *)net);
         return NULL;
@@ -323,7 +277,7 @@ typedef struct {
     int pieces;
 } Free;
 
-static gboolean free_entry(const DimSsmEntry *e, void *data, GError **error)
+static gboolean free_entry(const DimNetEntry *e, void *data, GError **error)
 {
     const Free *all = data;
     const gboolean weight = e->use == DIM_SSM_LINEAR || e->use == DIM_SSM_D;

@@ -303,24 +303,13 @@ static void ssm_forward(DkDevice *dk, DimNet *base, DimNetPlan *base_plan, DkTen
 
 /* ---- the class ------------------------------------------------------------------------------- */
 
-typedef struct {
-    DimNeedFn need;
-    void *data;
-} Need;
-
-static gboolean need_entry(const DimSsmEntry *entry, void *data, GError **error)
-{
-    const Need *need = data;
-    return need->need(entry->name, entry->rank, entry->sizes, need->data, error);
-}
-
 static gboolean ssm_walk(const void *config, const DimWeights *weights, DimNeedFn need, void *data,
                          GError **error)
 {
     DimSsmNet names_only = {0};
-    Need needed = {need, data};
+    DimNetNeed needed = {need, data};
 
-    return dim_ssm_walk(config, &names_only, need_entry, &needed, error);
+    return dim_ssm_walk(config, &names_only, dim_net_need, &needed, error);
 }
 
 const DimNetClass dim_net_diffussm = {

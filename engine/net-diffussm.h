@@ -8,8 +8,7 @@
 #ifndef DIM_NET_DIFFUSSM_H
 #define DIM_NET_DIFFUSSM_H
 
-#include "net.h"
-#include "weights-upload.h"
+#include "net-load.h"
 
 enum { DIM_SSM_SINUSOID = 256 /* what the network sees of the time */ };
 
@@ -70,19 +69,9 @@ typedef enum {
     DIM_SSM_D
 } DimSsmUse;
 
-typedef struct {
-    const char *name;
-    int rank;
-    gint64 sizes[4];
-    DimSsmUse use;
-    gpointer to;
-} DimSsmEntry;
-
-typedef gboolean (*DimSsmVisit)(const DimSsmEntry *entry, void *data, GError **error);
-
 /* Every tensor that the configuration needs, once, in a fixed order; each `to` points into net.
  * FALSE as soon as `visit` says so. */
-gboolean dim_ssm_walk(const DimSsmConfig *config, DimSsmNet *net, DimSsmVisit visit, void *data,
+gboolean dim_ssm_walk(const DimSsmConfig *config, DimSsmNet *net, DimNetVisit visit, void *data,
                       GError **error);
 
 DimNet *dim_ssm_load(DkDevice *dk, const void *config, DimWeights *weights,

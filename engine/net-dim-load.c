@@ -6,14 +6,13 @@
 #include <math.h>
 
 #include "error.h"
-#include "task.h"
 #include "weights.h"
 
 /* ---- names and shapes ------------------------------------------------------------------------ */
 
 typedef struct {
     const DimMambaConfig *config;
-    DimMambaVisit visit;
+    DimNetVisit visit;
     void *data;
     GError **error;
     char prefix[32]; /* of the names that follow */
@@ -25,10 +24,11 @@ static gboolean entry(Walk *w, DimMambaUse use, gpointer to, const char *name, g
                       gint64 s2, gint64 s3)
 {
     g_autofree char *full = g_strconcat(w->prefix, name, NULL);
-    DimMambaEntry e = {
+    DimNetEntry e = {
         .name = full, .sizes = {s0, s1, s2, s3}, .use = use, .to = to, .factor = w->skip_factor};
 
     e.rank = s3 ? 4 : s2 ? 3 : s1 ? 2 : 1;
+    e.is_vector = use < DIM_AS_LINEAR;
     return w->visit(&e, w->data, w->error);
 }
 
@@ -141,7 +141,7 @@ static gboolean walk_head(Walk *w, DimMambaNet *net)
 }
 
 gboolean dim_mamba_walk(const DimMambaConfig *config, gint64 table_side, DimMambaNet *net,
-                        DimMambaVisit visit, void *data, GError **error)
+                        DimNetVisit visit, void *data, GError **error)
 {
     Walk w = {.config = config, .visit = visit, .data = data, .error = error, .skip_factor = 1};
     DimMambaBlock unused;
@@ -172,39 +172,6 @@ gint64 dim_mamba_table_side(const DimMambaConfig *config, const DimWeights *weig
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-typedef struct {
-    DkDevice *dk;
-    DimMambaNet *net;
-    DimWeights *weights;
-    const DimNetProgress *progress;
-    float *values;               /* room for the largest tensor */
-    gint64 largest, done, total; /* numbers */
-} Load;
-
-static gint64 entry_count(const DimMambaEntry *e)
-{
-    gint64 count = 1;
-
-    for (int i = 0; i < e->rank; i++)
-        count *= e->sizes[i];
-    return count;
-}
-
-/* What is there, and so how much room it needs. */
-static gboolean count_room(const DimMambaEntry *e, void *data, GError **error)
-{
-    Load *load = data;
-    const gint64 count = entry_count(e);
-
-    if (!dim_weights_need(load->weights, e->name, e->rank, e->sizes, error))
-        return FALSE;
-    if (e->use < DIM_AS_LINEAR)
-        dim_vectors_room(&load->net->vectors, count);
-    load->largest = MAX(load->largest, count);
-    load->total += count;
-    return TRUE;
-}
-
 static void turn_tokens(float *to, const float *from, gint64 channels, gint64 tokens)
 {
     for (gint64 c = 0; c < channels; c++)
@@ -212,9 +179,9 @@ static void turn_tokens(float *to, const float *from, gint64 channels, gint64 to
             to[t * channels + c] = from[c * tokens + t];
 }
 
-static gboolean put_vector(Load *load, const DimMambaEntry *e, float *values, GError **error)
+static gboolean put_vector(DimNetLoad *load, const DimNetEntry *e, float *values, GError **error)
 {
-    const gint64 count = entry_count(e);
+    const gint64 count = dim_net_entry_count(e);
     g_autofree float *turned = NULL;
 
     if (e->use == DIM_AS_MODULATION)
@@ -226,7 +193,7 @@ static gboolean put_vector(Load *load, const DimMambaEntry *e, float *values, GE
         turn_tokens(turned, values, e->sizes[1], e->sizes[2]);
         values = turned;
     }
-    *(DkTensor *)e->to = dim_vectors_put(&load->net->vectors, load->dk, values, count);
+    *(DkTensor *)e->to = dim_vectors_put(load->vectors, load->dk, values, count);
     return TRUE;
 }
 
@@ -246,9 +213,9 @@ static gboolean put_pair(DkDevice *dk, DkWeight **to, const float *values, gint6
     return to[0] && to[1];
 }
 
-static gboolean put_weight(Load *load, const DimMambaEntry *e, float *values, GError **error)
+static gboolean put_weight(DimNetLoad *load, const DimNetEntry *e, float *values, GError **error)
 {
-    const gint64 count = entry_count(e), n = e->sizes[0];
+    const gint64 count = dim_net_entry_count(e), n = e->sizes[0];
     DkWeight **to = e->to;
     gboolean stands;
 
@@ -277,32 +244,15 @@ static gboolean put_weight(Load *load, const DimMambaEntry *e, float *values, GE
     return stands || dim_fail_memory(error, e->name, (guint64)count * sizeof *values);
 }
 
-static gboolean load_entry(const DimMambaEntry *e, void *data, GError **error)
+static gboolean put(DimNetLoad *load, const DimNetEntry *e, GError **error)
 {
-    Load *load = data;
-    const DimTensor *tensor = dim_weights_find(load->weights, e->name);
-
-    if ((load->progress && !dim_task_go_on(load->progress->task, error)) ||
-        !dim_weights_read_f32(load->weights, tensor, load->values, error) ||
-        !(e->use < DIM_AS_LINEAR ? put_vector : put_weight)(load, e, load->values, error))
-        return FALSE;
-    load->done += entry_count(e);
-    dim_net_progress(load->progress, (double)load->done / (double)load->total);
-    return TRUE;
+    return (e->is_vector ? put_vector : put_weight)(load, e, load->values, error);
 }
 
-static gboolean load_values(Load *load, GError **error)
+static gboolean walk_net(void *net, DimNetVisit visit, void *data, GError **error)
 {
-    const DimMambaConfig *c = &load->net->config;
-    const gint64 side = load->net->table_side;
-
-    if (!dim_mamba_walk(c, side, load->net, count_room, load, error) ||
-        !dim_vectors_begin(&load->net->vectors, load->dk, error))
-        return FALSE;
-    if (!(load->values = g_try_new(float, load->largest)))
-        return dim_fail_memory(error, load->weights->origin,
-                               (guint64)load->largest * sizeof *load->values);
-    return dim_mamba_walk(c, side, load->net, load_entry, load, error);
+    DimMambaNet *n = net;
+    return dim_mamba_walk(&n->config, n->table_side, n, visit, data, error);
 }
 
 /* Views in the shapes that the operations take. */
@@ -340,10 +290,14 @@ DimNet *dim_mamba_load(DkDevice *dk, const void *config, DimWeights *weights,
     net->config = *c;
     net->table_side = side;
     net->blocks = g_new0(DimMambaBlock, c->depth);
-    Load load = {.dk = dk, .net = net, .weights = weights, .progress = progress};
-    const gboolean loaded = load_values(&load, error);
-    g_free(load.values);
-    if (!loaded) {
+    DimNetLoad load = {.dk = dk,
+                       .net = net,
+                       .vectors = &net->vectors,
+                       .weights = weights,
+                       .progress = progress,
+                       .walk = walk_net,
+                       .put = put};
+    if (!dim_net_load(&load, error)) {
         dim_mamba_free(dk, (DimNet *)net);
         return NULL;
     }
@@ -351,9 +305,9 @@ DimNet *dim_mamba_load(DkDevice *dk, const void *config, DimWeights *weights,
     return (DimNet *)net;
 }
 
-static gboolean free_entry(const DimMambaEntry *e, void *data, GError **error)
+static gboolean free_entry(const DimNetEntry *e, void *data, GError **error)
 {
-    if (e->use >= DIM_AS_LINEAR)
+    if (!e->is_vector)
         for (int i = 0; i < (e->use == DIM_AS_LINEAR_PAIR ? 2 : 1); i++)
             if (((DkWeight **)e->to)[i])
                 dk_weight_free(data, &((DkWeight **)e->to)[i]);

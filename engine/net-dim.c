@@ -417,25 +417,14 @@ static void dim_forward(DkDevice *dk, DimNet *base, DimNetPlan *base_plan, DkTen
 
 /* ---- the class ------------------------------------------------------------------------------- */
 
-typedef struct {
-    DimNeedFn need;
-    void *data;
-} Need;
-
-static gboolean need_entry(const DimMambaEntry *entry, void *data, GError **error)
-{
-    const Need *need = data;
-    return need->need(entry->name, entry->rank, entry->sizes, need->data, error);
-}
-
 static gboolean dim_walk(const void *config, const DimWeights *weights, DimNeedFn need, void *data,
                          GError **error)
 {
     const gint64 side = dim_mamba_table_side(config, weights, error);
     DimMambaNet names_only = {0};
-    Need needed = {need, data};
+    DimNetNeed needed = {need, data};
 
-    return side && dim_mamba_walk(config, side, &names_only, need_entry, &needed, error);
+    return side && dim_mamba_walk(config, side, &names_only, dim_net_need, &needed, error);
 }
 
 const DimNetClass dim_net_dim = {

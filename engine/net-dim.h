@@ -8,8 +8,7 @@
 #ifndef DIM_NET_DIM_H
 #define DIM_NET_DIM_H
 
-#include "net.h"
-#include "weights-upload.h"
+#include "net-load.h"
 
 typedef enum { DIM_PADS_LATERAL, DIM_PADS_RHO, DIM_PADS_NONE } DimPadSchedule;
 
@@ -131,21 +130,10 @@ typedef enum {
     DIM_AS_SCAN /* A_log */
 } DimMambaUse;
 
-typedef struct {
-    const char *name;
-    int rank;
-    gint64 sizes[4];
-    DimMambaUse use;
-    gpointer to;
-    double factor; /* linear weights, the pair's second one: what they are multiplied by */
-} DimMambaEntry;
-
-typedef gboolean (*DimMambaVisit)(const DimMambaEntry *entry, void *data, GError **error);
-
 /* Every tensor that the configuration needs, once, in a fixed order; each `to` points into net.
  * FALSE as soon as `visit` says so. */
 gboolean dim_mamba_walk(const DimMambaConfig *config, gint64 table_side, DimMambaNet *net,
-                        DimMambaVisit visit, void *data, GError **error);
+                        DimNetVisit visit, void *data, GError **error);
 /* Side of the square position table in a weight file, 0 and an error where it is none. */
 gint64 dim_mamba_table_side(const DimMambaConfig *config, const DimWeights *weights,
                             GError **error);

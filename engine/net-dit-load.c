@@ -4,13 +4,12 @@
 #include "net-dit.h"
 
 #include "error.h"
-#include "task.h"
 #include "weights.h"
 
 /* ---- names and shapes ------------------------------------------------------------------------ */
 
 typedef struct {
-    DimDitVisit visit;
+    DimNetVisit visit;
     void *data;
     GError **error;
     char prefix[32]; /* of the names that follow */
@@ -21,9 +20,10 @@ static gboolean entry(Walk *w, DimDitUse use, gpointer to, const char *name, gin
                       gint64 s2, gint64 s3)
 {
     g_autofree char *full = g_strconcat(w->prefix, name, NULL);
-    DimDitEntry e = {.name = full, .sizes = {s0, s1, s2, s3}, .use = use, .to = to};
+    DimNetEntry e = {.name = full, .sizes = {s0, s1, s2, s3}, .use = use, .to = to};
 
     e.rank = s3 ? 4 : s2 ? 3 : s1 ? 2 : 1;
+    e.is_vector = use == DIM_DIT_VECTOR;
     return w->visit(&e, w->data, w->error);
 }
 
@@ -69,7 +69,7 @@ static gboolean walk_block(Walk *w, const DimDitConfig *c, int i, DimDitBlock *b
     return going;
 }
 
-gboolean dim_dit_walk(const DimDitConfig *config, DimDitNet *net, DimDitVisit visit, void *data,
+gboolean dim_dit_walk(const DimDitConfig *config, DimDitNet *net, DimNetVisit visit, void *data,
                       GError **error)
 {
     const gint64 d = config->width,
@@ -94,45 +94,12 @@ gboolean dim_dit_has_positions(const DimWeights *weights)
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-typedef struct {
-    DkDevice *dk;
-    DimDitNet *net;
-    DimWeights *weights;
-    const DimNetProgress *progress;
-    float *values;               /* room for the largest tensor */
-    gint64 largest, done, total; /* numbers */
-} Load;
-
-static gint64 entry_count(const DimDitEntry *e)
+static gboolean put(DimNetLoad *load, const DimNetEntry *e, GError **error)
 {
-    gint64 count = 1;
+    const gint64 count = dim_net_entry_count(e), n = e->sizes[0];
 
-    for (int i = 0; i < e->rank; i++)
-        count *= e->sizes[i];
-    return count;
-}
-
-/* What is there, and so how much room it needs. */
-static gboolean count_room(const DimDitEntry *e, void *data, GError **error)
-{
-    Load *load = data;
-    const gint64 count = entry_count(e);
-
-    if (!dim_weights_need(load->weights, e->name, e->rank, e->sizes, error))
-        return FALSE;
-    if (e->use == DIM_DIT_VECTOR)
-        dim_vectors_room(&load->net->vectors, count);
-    load->largest = MAX(load->largest, count);
-    load->total += count;
-    return TRUE;
-}
-
-static gboolean put(Load *load, const DimDitEntry *e, GError **error)
-{
-    const gint64 count = entry_count(e), n = e->sizes[0];
-
-    if (e->use == DIM_DIT_VECTOR) {
-        *(DkTensor *)e->to = dim_vectors_put(&load->net->vectors, load->dk, load->values, count);
+    if (e->is_vector) {
+        *(DkTensor *)e->to = dim_vectors_put(load->vectors, load->dk, load->values, count);
         return TRUE;
     }
     DkWeight *weight = dk_weight_linear(load->dk, load->values, n, count / n);
@@ -140,30 +107,10 @@ static gboolean put(Load *load, const DimDitEntry *e, GError **error)
     return weight || dim_fail_memory(error, e->name, (guint64)count * sizeof *load->values);
 }
 
-static gboolean load_entry(const DimDitEntry *e, void *data, GError **error)
+static gboolean walk_net(void *net, DimNetVisit visit, void *data, GError **error)
 {
-    Load *load = data;
-    const DimTensor *tensor = dim_weights_find(load->weights, e->name);
-
-    if ((load->progress && !dim_task_go_on(load->progress->task, error)) ||
-        !dim_weights_read_f32(load->weights, tensor, load->values, error) || !put(load, e, error))
-        return FALSE;
-    load->done += entry_count(e);
-    dim_net_progress(load->progress, (double)load->done / (double)load->total);
-    return TRUE;
-}
-
-static gboolean load_values(Load *load, GError **error)
-{
-    DimDitNet *net = load->net;
-
-    if (!dim_dit_walk(&net->config, net, count_room, load, error) ||
-        !dim_vectors_begin(&net->vectors, load->dk, error))
-        return FALSE;
-    if (!(load->values = g_try_new(float, load->largest)))
-        return dim_fail_memory(error, load->weights->origin,
-                               (guint64)load->largest * sizeof *load->values);
-    return dim_dit_walk(&net->config, net, load_entry, load, error);
+    DimDitNet *n = net;
+    return dim_dit_walk(&n->config, n, visit, data, error);
 }
 
 DimNet *dim_dit_load(DkDevice *dk, const void *config, DimWeights *weights,
@@ -174,10 +121,14 @@ DimNet *dim_dit_load(DkDevice *dk, const void *config, DimWeights *weights,
     net->config = *(const DimDitConfig *)config;
     net->has_positions = dim_dit_has_positions(weights);
     net->blocks = g_new0(DimDitBlock, net->config.depth);
-    Load load = {.dk = dk, .net = net, .weights = weights, .progress = progress};
-    const gboolean loaded = load_values(&load, error);
-    g_free(load.values);
-    if (!loaded) {
+    DimNetLoad load = {.dk = dk,
+                       .net = net,
+                       .vectors = &net->vectors,
+                       .weights = weights,
+                       .progress = progress,
+                       .walk = walk_net,
+                       .put = put};
+    if (!dim_net_load(&load, error)) {
         dim_dit_free(dk, (DimNet *)net);
         return NULL;
     }
@@ -187,9 +138,9 @@ DimNet *dim_dit_load(DkDevice *dk, const void *config, DimWeights *weights,
     return (DimNet *)net;
 }
 
-static gboolean free_entry(const DimDitEntry *e, void *data, GError **error)
+static gboolean free_entry(const DimNetEntry *e, void *data, GError **error)
 {
-    if (e->use == DIM_DIT_LINEAR && *(DkWeight **)e->to)
+    if (!e->is_vector && *(DkWeight **)e->to)
         dk_weight_free(data, (DkWeight **)e->to);
     return TRUE;
 }

@@ -269,24 +269,13 @@ static void dit_forward(DkDevice *dk, DimNet *base, DimNetPlan *base_plan, DkTen
 
 /* ---- the class ------------------------------------------------------------------------------- */
 
-typedef struct {
-    DimNeedFn need;
-    void *data;
-} Need;
-
-static gboolean need_entry(const DimDitEntry *entry, void *data, GError **error)
-{
-    const Need *need = data;
-    return need->need(entry->name, entry->rank, entry->sizes, need->data, error);
-}
-
 static gboolean dit_walk(const void *config, const DimWeights *weights, DimNeedFn need, void *data,
                          GError **error)
 {
     DimDitNet names_only = {.has_positions = dim_dit_has_positions(weights)};
-    Need needed = {need, data};
+    DimNetNeed needed = {need, data};
 
-    return dim_dit_walk(config, &names_only, need_entry, &needed, error);
+    return dim_dit_walk(config, &names_only, dim_net_need, &needed, error);
 }
 
 const DimNetClass dim_net_dit = {

@@ -7,8 +7,7 @@
 #ifndef DIM_NET_DIT_H
 #define DIM_NET_DIT_H
 
-#include "net.h"
-#include "weights-upload.h"
+#include "net-load.h"
 
 enum { DIM_DIT_SINUSOID = 256 /* what the network sees of the time */ };
 
@@ -60,20 +59,10 @@ typedef struct {
 /* How a tensor of the file is used, and so what `to` points at: a DkTensor or a DkWeight *. */
 typedef enum { DIM_DIT_VECTOR, DIM_DIT_LINEAR } DimDitUse;
 
-typedef struct {
-    const char *name;
-    int rank;
-    gint64 sizes[4];
-    DimDitUse use;
-    gpointer to;
-} DimDitEntry;
-
-typedef gboolean (*DimDitVisit)(const DimDitEntry *entry, void *data, GError **error);
-
 /* Every tensor that the configuration needs, once, in a fixed order; each `to` points into net,
  * whose has_positions says whether the position table is one of them. FALSE as soon as `visit` says
  * so. */
-gboolean dim_dit_walk(const DimDitConfig *config, DimDitNet *net, DimDitVisit visit, void *data,
+gboolean dim_dit_walk(const DimDitConfig *config, DimDitNet *net, DimNetVisit visit, void *data,
                       GError **error);
 /* Whether a weight file brings its position table: the published ones do. */
 gboolean dim_dit_has_positions(const DimWeights *weights);

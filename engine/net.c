@@ -22,3 +22,18 @@ void dim_net_progress(const DimNetProgress *progress, double part)
     if (progress)
         dim_task_advance(progress->task, progress->at + progress->per_forward * part);
 }
+
+gint64 dim_net_entry_count(const DimNetEntry *entry)
+{
+    gint64 count = 1;
+
+    for (int i = 0; i < entry->rank; i++)
+        count *= entry->sizes[i];
+    return count;
+}
+
+gboolean dim_net_need(const DimNetEntry *entry, void *data, GError **error)
+{
+    const DimNetNeed *need = data;
+    return need->need(entry->name, entry->rank, entry->sizes, need->data, error);
+}

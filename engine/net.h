@@ -15,6 +15,21 @@
 typedef gboolean (*DimNeedFn)(const char *name, int rank, const gint64 *sizes, void *data,
                               GError **error);
 
+/* One tensor that a configuration needs, and how a family uses it. */
+typedef struct {
+    const char *name;
+    int rank;
+    gint64 sizes[4];
+    int use;            /* the family's own enumeration */
+    gboolean is_vector; /* kept in DimVectors, `to` is a DkTensor; else weights are packed */
+    gpointer to;
+    double factor; /* linear weights: what they are multiplied by; 0 where a family has none */
+} DimNetEntry;
+
+typedef gboolean (*DimNetVisit)(const DimNetEntry *entry, void *data, GError **error);
+
+gint64 dim_net_entry_count(const DimNetEntry *entry); /* numbers */
+
 /* Facts of a configuration that the rest of the engine asks for. */
 typedef struct {
     int in_channels, out_channels, patch;
@@ -36,6 +51,14 @@ typedef struct {
     double at, per_forward; /* this forward moves task from at to at + per_forward (fractions of the
                                whole) */
 } DimNetProgress;
+
+/* A DimNetVisit that only says name and shape on. */
+typedef struct {
+    DimNeedFn need;
+    void *data;
+} DimNetNeed;
+
+gboolean dim_net_need(const DimNetEntry *entry, void *need, GError **error);
 
 /* `part` of this forward is done, 0..1. progress may be NULL. */
 void dim_net_progress(const DimNetProgress *progress, double part);

@@ -23,6 +23,17 @@ int tool_usage(const char *format, ...)
     return TOOL_USAGE;
 }
 
+gboolean tool_refuse(GError **error, DimError code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    g_autofree char *message = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error_literal(error, DIM_ERROR, (int)code, message);
+    return FALSE;
+}
+
 int tool_failed(GError *error)
 {
     print_line(error->message);

@@ -42,6 +42,8 @@ int tool_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
  * A negative one is a usage mistake: one line and FALSE. */
 enum { TOOL_TILE_AUTO = G_MININT };
 gboolean tool_check_tile(int *tile);
+/* Sets *error, one line that names what is at fault. Always FALSE, so that a check can end in it. */
+gboolean tool_refuse(GError **error, DimError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 /* Prints the error's line, frees it; answers TOOL_FAILED. */
 int tool_failed(GError *error);
 

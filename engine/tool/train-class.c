@@ -18,18 +18,6 @@
 
 enum { REPLAY_EACH = 5, NAME_MAX_BYTES = 80, CROPS_MIN = 4 };
 
-static gboolean refuse(GError **error, DimError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
-static gboolean refuse(GError **error, DimError code, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    g_autofree char *message = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error_literal(error, DIM_ERROR, code, message);
-    return FALSE;
-}
-
 /* ---- options --------------------------------------------------------------------------------- */
 
 static void give_path(json_t *given, const char *name, const char *path)
@@ -97,13 +85,13 @@ static gboolean check_name(const DimModelInfo *info, const char *name, GError **
 
     if (!*name || strlen(name) > NAME_MAX_BYTES || strcmp(clean, name) || g_ascii_isspace(*name) ||
         strspn(name, "0123456789") == strlen(name))
-        return refuse(error, DIM_ERROR_ARGUMENT,
+        return tool_refuse(error, DIM_ERROR_ARGUMENT,
                       "--add-class \"%.80s\": expected a name of 1 to %d bytes, not only figures",
                       clean, NAME_MAX_BYTES);
     for (int i = 0; i < info->n_classes; i++) {
         g_autofree char *other = g_utf8_casefold(info->classes[i], -1);
         if (!strcmp(folded, other))
-            return refuse(error, DIM_ERROR_ARGUMENT,
+            return tool_refuse(error, DIM_ERROR_ARGUMENT,
                           "--add-class %s: %s has a class of that name; expected a new one", name,
                           info->folder);
     }
@@ -113,17 +101,17 @@ static gboolean check_name(const DimModelInfo *info, const char *name, GError **
 static gboolean check_model(const DimModelInfo *info, GError **error)
 {
     if (!info->backbone.family || strcmp(info->backbone.family, "dim"))
-        return refuse(error, DIM_ERROR_UNSUPPORTED,
+        return tool_refuse(error, DIM_ERROR_UNSUPPORTED,
                       "%s: its backbone is not of the family dim; expected one that is",
                       info->folder);
     if (!info->autoencoder.family || !info->prediction || info->native_size < 1)
-        return refuse(error, DIM_ERROR_FORMAT,
+        return tool_refuse(error, DIM_ERROR_FORMAT,
                       "%s: model.json names no autoencoder, prediction or native_size; expected "
                       "all of them",
                       info->folder);
     if (info->n_classes != info->n_labels || info->n_labels < 1 ||
         (info->unconditional_class >= 0 && info->unconditional_class != info->n_labels))
-        return refuse(error, DIM_ERROR_UNSUPPORTED,
+        return tool_refuse(error, DIM_ERROR_UNSUPPORTED,
                       "%s: names %d of its %d classes; expected all, and \"no class\" behind them",
                       info->folder, info->n_classes, info->n_labels);
     return TRUE;
@@ -135,10 +123,10 @@ static gboolean check_target(const char *target, GError **error)
     g_autofree char *parent = g_path_get_dirname(target);
 
     if (g_file_test(target, G_FILE_TEST_EXISTS))
-        return refuse(error, DIM_ERROR_FILE,
+        return tool_refuse(error, DIM_ERROR_FILE,
                       "%s: is there already; expected --output with a new folder", target);
     if (g_mkdir_with_parents(parent, 0777) < 0 || access(parent, W_OK | X_OK) < 0)
-        return refuse(error, DIM_ERROR_FILE, "%s: cannot be written: %s", parent,
+        return tool_refuse(error, DIM_ERROR_FILE, "%s: cannot be written: %s", parent,
                       g_strerror(errno));
     return TRUE;
 }
@@ -192,7 +180,7 @@ gboolean tool_train_class_adopt(ToolTrain *t, const json_t *given, GError **erro
 
     for (gsize i = 0; good && i < G_N_ELEMENTS(fixed); i++)
         if (json_object_get(given, fixed[i]))
-            good = refuse(error, DIM_ERROR_ARGUMENT,
+            good = tool_refuse(error, DIM_ERROR_ARGUMENT,
                           "--%s: is the model's; expected --add-class without it", fixed[i]);
     json_t *model = good ? tool_train_load_model(info->folder, error) : NULL;
     if (model) {
@@ -250,7 +238,7 @@ gboolean tool_train_class_read(ToolTrain *t, DimCropParams *crops, DimTask *task
 static gboolean make_folder(const char *folder, GError **error)
 {
     return g_mkdir(folder, 0777) == 0 || g_file_test(folder, G_FILE_TEST_IS_DIR) ||
-           refuse(error, DIM_ERROR_FILE, "%s: cannot be made: %s", folder, g_strerror(errno));
+           tool_refuse(error, DIM_ERROR_FILE, "%s: cannot be made: %s", folder, g_strerror(errno));
 }
 
 /* What the pictures' makers asked for goes with the model. */
@@ -390,11 +378,11 @@ static gboolean copy_new(const ToolTrain *t, const char *target, GError **error)
     g_autofree char *passing = g_build_filename(parent, ".dim-XXXXXX", NULL);
 
     if (!g_mkdtemp_full(passing, 0755))
-        return refuse(error, DIM_ERROR_FILE, "%s: cannot be written: %s", parent,
+        return tool_refuse(error, DIM_ERROR_FILE, "%s: cannot be written: %s", parent,
                       g_strerror(errno));
     gboolean good = copy_folder(t->folder.model, passing, error);
     if (good && g_rename(passing, target) < 0)
-        good = refuse(error, DIM_ERROR_FILE, "%s: cannot be made: %s", target, g_strerror(errno));
+        good = tool_refuse(error, DIM_ERROR_FILE, "%s: cannot be made: %s", target, g_strerror(errno));
     if (!good)
         remove_copy(passing);
     return good;
@@ -410,7 +398,7 @@ gboolean tool_train_class_install(ToolTrain *t, GError **error)
         return copy_new(t, target, error);
     if (is_ours(t, target))
         return copy_folder(t->folder.model, target, error);
-    return refuse(error, DIM_ERROR_FILE,
+    return tool_refuse(error, DIM_ERROR_FILE,
                   "%s: is there already; `dim train --output %s --install DIR` puts the model "
                   "elsewhere",
                   target, t->folder.folder);

@@ -45,18 +45,6 @@ static void entry_clear(gpointer data)
     g_free(entry->class_name);
 }
 
-static gboolean refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static gboolean refuse(GError **error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    g_autofree char *message = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error_literal(error, DIM_ERROR, DIM_ERROR_FORMAT, message);
-    return FALSE;
-}
-
 static gboolean go_on(const DimTask *task, GError **error)
 {
     if (!task || !g_atomic_int_get(&task->cancel))
@@ -106,14 +94,14 @@ static gboolean list_class(List *list, const char *folder, const char *class_nam
     if (!names)
         return FALSE;
     if (!g_utf8_validate(class_name, -1, NULL))
-        return refuse(error, "%s: its name, that of a class, is not UTF-8", folder);
+        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: its name, that of a class, is not UTF-8", folder);
     for (guint i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
         g_autofree char *path = g_build_filename(folder, name, NULL);
         if (!go_on(list->task, error))
             return FALSE;
         if (is_folder(path))
-            return refuse(error, "%s: a folder within that of a class; expected pictures only",
+            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: a folder within that of a class; expected pictures only",
                           path);
         if (!tool_is_picture(path)) {
             list->skipped++;
@@ -180,7 +168,7 @@ static gboolean list_folder(List *list, GError **error)
     } else if (!list_classes(list, list->path, names, SPLIT_OPEN, error))
         return FALSE;
     return list->entries->len > 0 ||
-           refuse(error, "%s: no pictures; expected a folder for each class, pictures in it",
+           tool_refuse(error, DIM_ERROR_FORMAT, "%s: no pictures; expected a folder for each class, pictures in it",
                   list->path);
 }
 
@@ -202,18 +190,17 @@ static gboolean find_columns(const List *list, const ToolCsvRow *head, int colum
         while (c < N_COLUMNS && strcmp(name, names[c]))
             c++;
         if (c == N_COLUMNS)
-            return refuse(error,
-                          "%s: line %d: column \"%.80s\" is not known; expected file, class, and "
+            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: column \"%.80s\" is not known; expected file, class, and "
                           "perhaps split and group",
                           list->path, head->line, name);
         if (columns[c] >= 0)
-            return refuse(error, "%s: line %d: column \"%s\" is there twice", list->path,
+            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: column \"%s\" is there twice", list->path,
                           head->line, name);
         columns[c] = (int)i;
     }
     for (int c = COLUMN_FILE; c <= COLUMN_CLASS; c++)
         if (columns[c] < 0)
-            return refuse(error, "%s: line %d: no column \"%s\"", list->path, head->line, names[c]);
+            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: no column \"%s\"", list->path, head->line, names[c]);
     return TRUE;
 }
 
@@ -232,9 +219,9 @@ static gboolean list_row(List *list, const char *folder, const ToolCsvRow *row, 
                *group = field(row, columns[COLUMN_GROUP]);
 
     if (!*file || !*class_name)
-        return refuse(error, "%s: line %d: no %s", list->path, row->line, *file ? "class" : "file");
+        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: no %s", list->path, row->line, *file ? "class" : "file");
     if (*split && strcmp(split, "train") && strcmp(split, "test"))
-        return refuse(error, "%s: line %d: split \"%.80s\"; expected train or test", list->path,
+        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: split \"%.80s\"; expected train or test", list->path,
                       row->line, split);
     const Entry entry = {
         .file = g_path_is_absolute(file) ? g_strdup(file) : g_build_filename(folder, file, NULL),
@@ -258,7 +245,7 @@ static gboolean check_once(const List *list, GError **error)
         const Entry *entry = &g_array_index(list->entries, Entry, i);
         const int line = GPOINTER_TO_INT(g_hash_table_lookup(lines, entry->file));
         if (line)
-            return refuse(error, "%s: line %d: %s is in line %d already", list->path, entry->line,
+            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: %s is in line %d already", list->path, entry->line,
                           entry->file, line);
         g_hash_table_insert(lines, entry->file, GINT_TO_POINTER(entry->line));
     }
@@ -271,7 +258,7 @@ static gboolean list_table(List *list, GError **error)
     int columns[N_COLUMNS];
 
     if (!g_file_test(list->path, G_FILE_TEST_IS_REGULAR))
-        return refuse(error, "%s: %s", list->path,
+        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: %s", list->path,
                       g_file_test(list->path, G_FILE_TEST_EXISTS)
                           ? "neither a folder nor a file"
                           : "does not exist; expected a folder of pictures or a table of them");
@@ -282,7 +269,7 @@ static gboolean list_table(List *list, GError **error)
         if (!list_row(list, folder, &g_array_index(rows, ToolCsvRow, i), columns, error))
             return FALSE;
     if (list->entries->len == 0)
-        return refuse(error, "%s: no pictures in it", list->path);
+        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: no pictures in it", list->path);
     return check_once(list, error);
 }
 
@@ -327,8 +314,7 @@ static gboolean note_size(List *list, const char *file, const GdkPixbuf *picture
     list->pixels += (gint64)width * height;
     if (list->sides)
         g_array_append_val(list->sides, side);
-    return side >= list->side_min || refuse(error,
-                                            "%s: has %d x %d pixels; expected sides of %d or "
+    return side >= list->side_min || tool_refuse(error, DIM_ERROR_FORMAT, "%s: has %d x %d pixels; expected sides of %d or "
                                             "more",
                                             file, width, height, list->side_min);
 }
@@ -401,17 +387,16 @@ static gboolean read_class(List *list, DimDataset *dataset, const char *class_na
                            gint64 pixels_min, DimTask *task, GError **error)
 {
     if (!is_folder(list->path))
-        return refuse(error, "%s: is no folder; expected one with pictures", list->path);
+        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: is no folder; expected one with pictures", list->path);
     if (!list_class(list, list->path, class_name, SPLIT_OPEN, error))
         return FALSE;
     if (!list->entries->len)
-        return refuse(error, "%s: no pictures; expected those of \"%s\"", list->path, class_name);
+        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: no pictures; expected those of \"%s\"", list->path, class_name);
     split_open(list->entries);
     if (!add_pictures(dataset, list, task, error))
         return FALSE;
     return list->pixels >= pixels_min ||
-           refuse(error,
-                  "%s: its pictures have %" G_GINT64_FORMAT
+           tool_refuse(error, DIM_ERROR_FORMAT, "%s: its pictures have %" G_GINT64_FORMAT
                   " pixels in all; expected more or larger ones, of %" G_GINT64_FORMAT,
                   list->path, list->pixels, pixels_min);
 }

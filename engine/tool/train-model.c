@@ -13,18 +13,6 @@
 
 static const char texts[][8] = {"name", "license", "source"};
 
-static gboolean refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static gboolean refuse(GError **error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    g_autofree char *message = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error_literal(error, DIM_ERROR, DIM_ERROR_ARGUMENT, message);
-    return FALSE;
-}
-
 /* model.json of a folder that the engine has found good. */
 json_t *tool_train_load_model(const char *folder, GError **error)
 {
@@ -62,7 +50,7 @@ gboolean tool_train_adopt(ToolSettings *settings, const json_t *given, GError **
 
     if (good && (!info->backbone.family || strcmp(info->backbone.family, "dim")))
         good =
-            refuse(error, "%s: its backbone is not of the family dim; expected one that is", from);
+            tool_refuse(error, DIM_ERROR_ARGUMENT, "%s: its backbone is not of the family dim; expected one that is", from);
     if (good) {
         json_t *config = json_object_get(json_object_get(model, "backbone"), "config");
         json_decref(settings->backbone);
@@ -212,7 +200,7 @@ static gboolean take_autoencoder(Autoencoder *ae, const char *folder, const Tool
     const gboolean has = info->autoencoder.family != NULL;
     dim_model_info_free(&info);
     if (!has)
-        return refuse(error, "%s: has no autoencoder; expected a model that has one", source);
+        return tool_refuse(error, DIM_ERROR_ARGUMENT, "%s: has no autoencoder; expected a model that has one", source);
     ae->description = tool_train_copy_autoencoder(source, folder, error);
     return ae->description != NULL;
 }
@@ -225,7 +213,7 @@ static gboolean settle(json_t *config, const char *key, int value, const char *w
     const json_t *there = json_object_get(config, key);
 
     if (there && (!json_is_integer(there) || json_integer_value(there) != value))
-        return refuse(error, "backbone: its %s is %" G_GINT64_FORMAT "; expected %d, %s", key,
+        return tool_refuse(error, DIM_ERROR_ARGUMENT, "backbone: its %s is %" G_GINT64_FORMAT "; expected %d, %s", key,
                       (gint64)json_integer_value(there), value, why);
     if (!there)
         json_object_set_new(config, key, json_integer(value));
@@ -293,8 +281,7 @@ static gboolean check_size(const ToolSettings *settings, int factor, GError **er
     const gint64 token = factor * MAX(1, patch ? json_integer_value(patch) : 2);
 
     return size % token == 0 ||
-           refuse(error,
-                  "--size %" G_GINT64_FORMAT ": expected a multiple of %" G_GINT64_FORMAT
+           tool_refuse(error, DIM_ERROR_ARGUMENT, "--size %" G_GINT64_FORMAT ": expected a multiple of %" G_GINT64_FORMAT
                   ", the pixels of a token",
                   size, token);
 }

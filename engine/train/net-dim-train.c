@@ -70,7 +70,7 @@ typedef struct {
     DimParameters *parameters;
 } Adding;
 
-static gboolean add_entry(const DimMambaEntry *e, void *data, GError **error)
+static gboolean add_entry(const DimNetEntry *e, void *data, GError **error)
 {
     const Adding *adding = data;
     DimTrained t = {

@@ -29,20 +29,11 @@ static DimSsmConfig *parse(const char *text, GError **error)
     return config;
 }
 
-static gint64 count_of(const DimSsmEntry *e)
-{
-    gint64 count = 1;
-
-    for (int i = 0; i < e->rank; i++)
-        count *= e->sizes[i];
-    return count;
-}
-
 /* ---- without weights ------------------------------------------------------------------------- */
 
-static gboolean add_up(const DimSsmEntry *e, void *data, GError **error)
+static gboolean add_up(const DimNetEntry *e, void *data, GError **error)
 {
-    *(gint64 *)data += count_of(e);
+    *(gint64 *)data += dim_net_entry_count(e);
     return TRUE;
 }
 
@@ -112,7 +103,7 @@ typedef struct {
     float spoilt;
 } Writer;
 
-static float value(const Writer *w, const DimSsmEntry *e, gint64 i)
+static float value(const Writer *w, const DimNetEntry *e, gint64 i)
 {
     const double u = g_rand_double_range(w->random, -1, 1);
 
@@ -133,12 +124,12 @@ static float value(const Writer *w, const DimSsmEntry *e, gint64 i)
     }
 }
 
-static gboolean write_tensor(const DimSsmEntry *e, void *data, GError **error)
+static gboolean write_tensor(const DimNetEntry *e, void *data, GError **error)
 {
     Writer *w = data;
     const gsize first = w->values->len;
 
-    for (gint64 i = 0; i < count_of(e); i++) {
+    for (gint64 i = 0; i < dim_net_entry_count(e); i++) {
         const float x = value(w, e, i);
         g_string_append_len(w->values, (const char *)&x, sizeof x);
     }

@@ -25,7 +25,7 @@ static DimMambaConfig *parse(const char *text, GError **error)
     return config;
 }
 
-static gboolean add_up(const DimMambaEntry *e, void *data, GError **error)
+static gboolean add_up(const DimNetEntry *e, void *data, GError **error)
 {
     gint64 count = 1;
 

@@ -30,7 +30,7 @@ typedef struct {
 
 /* So large that every tensor matters, and by their names alone the same in every file; the
  * positions are none that the formula gives. */
-static gboolean add_random(const DimDitEntry *e, void *data, GError **error)
+static gboolean add_random(const DimNetEntry *e, void *data, GError **error)
 {
     Weights *weights = data;
     DimArray array = {0};

@@ -16,7 +16,7 @@ static DimDitConfig *parse(const char *text, GError **error)
     return config;
 }
 
-static gboolean add_up(const DimDitEntry *e, void *data, GError **error)
+static gboolean add_up(const DimNetEntry *e, void *data, GError **error)
 {
     gint64 count = 1;
 

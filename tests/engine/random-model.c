@@ -17,19 +17,10 @@ typedef struct {
     guint64 state;
 } Writer;
 
-static gint64 count_of(const DimMambaEntry *e)
-{
-    gint64 count = 1;
-
-    for (int i = 0; i < e->rank; i++)
-        count *= e->sizes[i];
-    return count;
-}
-
-static gboolean describe(const DimMambaEntry *e, void *data, GError **error)
+static gboolean describe(const DimNetEntry *e, void *data, GError **error)
 {
     Writer *w = data;
-    const guint64 end = w->offset + (guint64)count_of(e) * sizeof(float);
+    const guint64 end = w->offset + (guint64)dim_net_entry_count(e) * sizeof(float);
 
     g_string_append_printf(w->header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[",
                            w->header->len > 1 ? "," : "", e->name);
@@ -52,7 +43,7 @@ static double next(Writer *w)
            9223372036854775808.0;
 }
 
-static double value(Writer *w, const DimMambaEntry *e, gint64 i, double spread)
+static double value(Writer *w, const DimNetEntry *e, gint64 i, double spread)
 {
     const double u = next(w);
 
@@ -65,10 +56,10 @@ static double value(Writer *w, const DimMambaEntry *e, gint64 i, double spread)
     return spread * u;
 }
 
-static gboolean write_values(const DimMambaEntry *e, void *data, GError **error)
+static gboolean write_values(const DimNetEntry *e, void *data, GError **error)
 {
     Writer *w = data;
-    const gint64 count = count_of(e), fan_in = count / e->sizes[0];
+    const gint64 count = dim_net_entry_count(e), fan_in = count / e->sizes[0];
     const gboolean is_weight = e->use >= DIM_AS_LINEAR || e->rank == 4;
     g_autofree float *values = g_new(float, count);
 
