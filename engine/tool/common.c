@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "tool.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +22,70 @@ int tool_usage(const char *format, ...)
     va_end(args);
     print_line(message);
     return TOOL_USAGE;
+}
+
+gboolean tool_read_size(const char *text, int *width, int *height)
+{
+    g_auto(GStrv) sides = g_strsplit(text ? text : "", "x", 2);
+    guint64 side[2] = {0};
+
+    if (!text)
+        return TRUE;
+    for (int i = 0; i < 2; i++)
+        if (g_strv_length(sides) != 2 ||
+            !g_ascii_string_to_unsigned(sides[i], 10, 1, G_MAXINT, &side[i], NULL)) {
+            tool_usage("--size %s: expected WIDTHxHEIGHT in pixels", text);
+            return FALSE;
+        }
+    *width = (int)side[0];
+    *height = (int)side[1];
+    return TRUE;
+}
+
+gboolean tool_read_guidance(const char *text, double *guidance)
+{
+    char *end = NULL;
+    const double value = text ? g_ascii_strtod(text, &end) : 0;
+
+    if (!text)
+        return TRUE;
+    if (end == text || *end || !isfinite(value) || value < 0) {
+        tool_usage("--guidance %s: expected a number, 0 or more", text);
+        return FALSE;
+    }
+    *guidance = value;
+    return TRUE;
+}
+
+gboolean tool_read_upsample(const char *text, int *upsample)
+{
+    gint64 factor = DIM_UPSAMPLE_OFF;
+
+    if (!text)
+        return TRUE;
+    if (!strcmp(text, "auto"))
+        factor = DIM_UPSAMPLE_AUTO;
+    else if (strcmp(text, "off") &&
+             !g_ascii_string_to_signed(text, 10, 1, G_MAXINT, &factor, NULL)) {
+        tool_usage("--upsample %s: expected auto, off or a factor", text);
+        return FALSE;
+    }
+    *upsample = (int)factor;
+    return TRUE;
+}
+
+gboolean tool_read_seamless(const char *text, DimSeamless *seamless)
+{
+    const char *const *names = dim_seamless_names();
+
+    for (int i = 0; text && names[i]; i++)
+        if (!strcmp(text, names[i])) {
+            *seamless = (DimSeamless)i;
+            return TRUE;
+        }
+    if (text)
+        tool_usage("--seamless %s: expected off, x, y or both", text);
+    return !text;
 }
 
 gboolean tool_refuse(GError **error, DimError code, const char *format, ...)

@@ -4,7 +4,6 @@
 #include "tool.h"
 
 #include <float.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,33 +50,12 @@ static gboolean read_whole(const char *option, const char *text, gint64 min, gin
     return FALSE;
 }
 
-static gboolean read_size(const char *text, DimRecipe *recipe)
-{
-    g_auto(GStrv) sides = g_strsplit(text ? text : "1x1", "x", 2);
-    guint64 side[2] = {0};
-
-    for (int i = 0; i < 2; i++)
-        if (g_strv_length(sides) != 2 ||
-            !g_ascii_string_to_unsigned(sides[i], 10, 1, G_MAXINT, &side[i], NULL)) {
-            tool_usage("--size %s: expected WIDTHxHEIGHT in pixels", text);
-            return FALSE;
-        }
-    if (text) {
-        recipe->width = (int)side[0];
-        recipe->height = (int)side[1];
-    }
-    return TRUE;
-}
-
 static gboolean read_guidance(const char *text, DimRecipe *recipe)
 {
-    char *end = NULL;
-    const double guidance = text ? g_ascii_strtod(text, &end) : 0;
+    double guidance = 0;
 
-    if (text && (end == text || *end || !isfinite(guidance) || guidance < 0)) {
-        tool_usage("--guidance %s: expected a number, 0 or more", text);
+    if (!tool_read_guidance(text, &guidance))
         return FALSE;
-    }
     if (text) /* in a recipe 0 means the model's; to a run the smallest number is 0 */
         recipe->guidance = guidance != 0 ? guidance : DBL_MIN;
     return TRUE;
@@ -87,17 +65,11 @@ static gboolean check_words(const Options *o)
 {
     const char *const *known = dim_sampler_names();
     double low, high;
-    gint64 factor;
+    int factor;
+    DimSeamless seamless;
 
-    if (o->upsample && strcmp(o->upsample, "auto") && strcmp(o->upsample, "off") &&
-        !g_ascii_string_to_signed(o->upsample, 10, 1, G_MAXINT, &factor, NULL)) {
-        tool_usage("--upsample %s: expected auto, off or a factor", o->upsample);
+    if (!tool_read_upsample(o->upsample, &factor) || !tool_read_seamless(o->seamless, &seamless))
         return FALSE;
-    }
-    if (o->seamless && !g_strv_contains(dim_seamless_names(), o->seamless)) {
-        tool_usage("--seamless %s: expected off, x, y or both", o->seamless);
-        return FALSE;
-    }
     if (o->interval && !dim_interval_parse(o->interval, &low, &high)) {
         tool_usage("--guidance-interval %s: expected two times LO,HI with 0 <= LO <= HI <= 1",
                    o->interval);
@@ -138,7 +110,8 @@ static gboolean apply_options(const Options *o, DimRecipe *recipe)
     gint64 steps = recipe->steps, seed = recipe->seed;
 
     if (!read_whole("steps", o->steps, 1, G_MAXINT, &steps) ||
-        !read_whole("seed", o->seed, -1, DIM_SEED_MAX, &seed) || !read_size(o->size, recipe) ||
+        !read_whole("seed", o->seed, -1, DIM_SEED_MAX, &seed) ||
+        !tool_read_size(o->size, &recipe->width, &recipe->height) ||
         !read_guidance(o->guidance, recipe) || !check_words(o))
         return FALSE;
     recipe->steps = (int)steps;

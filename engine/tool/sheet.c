@@ -1,7 +1,6 @@
 /* `dim sheet`: pictures of many classes and seeds on one contact sheet.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,53 +18,6 @@ typedef struct {
 } Options;
 
 /* ---- options --------------------------------------------------------------------------------- */
-
-static gboolean read_size(const char *text, DimParams *params)
-{
-    int used = 0;
-
-    if (!text || (sscanf(text, "%dx%d%n", &params->width, &params->height, &used) == 2 &&
-                  !text[used] && params->width > 0 && params->height > 0))
-        return TRUE;
-    tool_usage("--size %s: expected WIDTHxHEIGHT in pixels", text);
-    return FALSE;
-}
-
-static gboolean read_guidance(const char *text, DimParams *params)
-{
-    char *end = NULL;
-
-    if (!text)
-        return TRUE;
-    params->guidance = g_ascii_strtod(text, &end);
-    if (end != text && !*end && isfinite(params->guidance) && params->guidance >= 0)
-        return TRUE;
-    tool_usage("--guidance %s: expected a number, 0 or more", text);
-    return FALSE;
-}
-
-static gboolean read_words(const Options *o, DimParams *params)
-{
-    const char *u = o->upsample;
-    gint64 factor = 1;
-
-    if (u && strcmp(u, "auto") && strcmp(u, "off") &&
-        !g_ascii_string_to_signed(u, 10, 1, G_MAXINT, &factor, NULL)) {
-        tool_usage("--upsample %s: expected auto, off or a factor", u);
-        return FALSE;
-    }
-    params->upsample = !u || !strcmp(u, "auto") ? DIM_UPSAMPLE_AUTO : (int)factor;
-    const char *const *names = dim_seamless_names();
-    for (int i = 0; o->seamless && names[i]; i++)
-        if (!strcmp(o->seamless, names[i])) {
-            params->seamless = (DimSeamless)i;
-            return TRUE;
-        }
-    if (!o->seamless)
-        return TRUE;
-    tool_usage("--seamless %s: expected off, x, y or both", o->seamless);
-    return FALSE;
-}
 
 static gboolean read_counts(const Options *o, ToolSheet *sheet)
 {
@@ -153,8 +105,11 @@ static int run(const Options *o)
             tool_open_model(&o->common, DIM_PARTS_BACKBONE | DIM_PARTS_DECODER, &device, &error);
     if (model) {
         tool_sheet_init(&sheet, dim_model_info(model), &labels);
-        if (!read_size(o->size, &sheet.params) || !read_guidance(o->guidance, &sheet.params) ||
-            !read_words(o, &sheet.params) || !read_counts(o, &sheet))
+        DimParams *params = &sheet.params;
+        if (!tool_read_size(o->size, &params->width, &params->height) ||
+            !tool_read_guidance(o->guidance, &params->guidance) ||
+            !tool_read_upsample(o->upsample, &params->upsample) ||
+            !tool_read_seamless(o->seamless, &params->seamless) || !read_counts(o, &sheet))
             status = TOOL_USAGE;
         else if (draw(o, model, &sheet, &labels, &error))
             status = TOOL_DONE;

@@ -42,13 +42,20 @@ int tool_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
  * A negative one is a usage mistake: one line and FALSE. */
 enum { TOOL_TILE_AUTO = G_MININT };
 gboolean tool_check_tile(int *tile);
-/* Sets *error, one line that names what is at fault. Always FALSE, so that a check can end in it. */
+/* What options say in words; NULL, one that was left out, leaves the value alone. On a usage
+ * mistake one line and FALSE. */
+gboolean tool_read_size(const char *text, int *width, int *height);
+gboolean tool_read_guidance(const char *text, double *guidance);
+gboolean tool_read_upsample(const char *text, int *upsample); /* as in DimParams */
+gboolean tool_read_seamless(const char *text, DimSeamless *seamless);
+/* Sets *error, one line that names what is at fault. Always FALSE, so that a check can end in it.
+ */
 gboolean tool_refuse(GError **error, DimError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 /* Prints the error's line, frees it; answers TOOL_FAILED. */
 int tool_failed(GError *error);
 
-/* Before long work: whether `output` can be written, and is none of `inputs` (NULL-terminated), which
- * are never changed. */
+/* Before long work: whether `output` can be written, and is none of `inputs` (NULL-terminated),
+ * which are never changed. */
 gboolean tool_check_output(const char *output, const char *const *inputs, GError **error);
 
 /* common->model looked up, device opened, parts loaded; *device is set whenever it was opened. */

@@ -85,15 +85,16 @@ static gboolean check_name(const DimModelInfo *info, const char *name, GError **
 
     if (!*name || strlen(name) > NAME_MAX_BYTES || strcmp(clean, name) || g_ascii_isspace(*name) ||
         strspn(name, "0123456789") == strlen(name))
-        return tool_refuse(error, DIM_ERROR_ARGUMENT,
-                      "--add-class \"%.80s\": expected a name of 1 to %d bytes, not only figures",
-                      clean, NAME_MAX_BYTES);
+        return tool_refuse(
+            error, DIM_ERROR_ARGUMENT,
+            "--add-class \"%.80s\": expected a name of 1 to %d bytes, not only figures", clean,
+            NAME_MAX_BYTES);
     for (int i = 0; i < info->n_classes; i++) {
         g_autofree char *other = g_utf8_casefold(info->classes[i], -1);
         if (!strcmp(folded, other))
             return tool_refuse(error, DIM_ERROR_ARGUMENT,
-                          "--add-class %s: %s has a class of that name; expected a new one", name,
-                          info->folder);
+                               "--add-class %s: %s has a class of that name; expected a new one",
+                               name, info->folder);
     }
     return TRUE;
 }
@@ -102,18 +103,20 @@ static gboolean check_model(const DimModelInfo *info, GError **error)
 {
     if (!info->backbone.family || strcmp(info->backbone.family, "dim"))
         return tool_refuse(error, DIM_ERROR_UNSUPPORTED,
-                      "%s: its backbone is not of the family dim; expected one that is",
-                      info->folder);
+                           "%s: its backbone is not of the family dim; expected one that is",
+                           info->folder);
     if (!info->autoencoder.family || !info->prediction || info->native_size < 1)
-        return tool_refuse(error, DIM_ERROR_FORMAT,
-                      "%s: model.json names no autoencoder, prediction or native_size; expected "
-                      "all of them",
-                      info->folder);
+        return tool_refuse(
+            error, DIM_ERROR_FORMAT,
+            "%s: model.json names no autoencoder, prediction or native_size; expected "
+            "all of them",
+            info->folder);
     if (info->n_classes != info->n_labels || info->n_labels < 1 ||
         (info->unconditional_class >= 0 && info->unconditional_class != info->n_labels))
-        return tool_refuse(error, DIM_ERROR_UNSUPPORTED,
-                      "%s: names %d of its %d classes; expected all, and \"no class\" behind them",
-                      info->folder, info->n_classes, info->n_labels);
+        return tool_refuse(
+            error, DIM_ERROR_UNSUPPORTED,
+            "%s: names %d of its %d classes; expected all, and \"no class\" behind them",
+            info->folder, info->n_classes, info->n_labels);
     return TRUE;
 }
 
@@ -124,10 +127,10 @@ static gboolean check_target(const char *target, GError **error)
 
     if (g_file_test(target, G_FILE_TEST_EXISTS))
         return tool_refuse(error, DIM_ERROR_FILE,
-                      "%s: is there already; expected --output with a new folder", target);
+                           "%s: is there already; expected --output with a new folder", target);
     if (g_mkdir_with_parents(parent, 0777) < 0 || access(parent, W_OK | X_OK) < 0)
         return tool_refuse(error, DIM_ERROR_FILE, "%s: cannot be written: %s", parent,
-                      g_strerror(errno));
+                           g_strerror(errno));
     return TRUE;
 }
 
@@ -181,7 +184,7 @@ gboolean tool_train_class_adopt(ToolTrain *t, const json_t *given, GError **erro
     for (gsize i = 0; good && i < G_N_ELEMENTS(fixed); i++)
         if (json_object_get(given, fixed[i]))
             good = tool_refuse(error, DIM_ERROR_ARGUMENT,
-                          "--%s: is the model's; expected --add-class without it", fixed[i]);
+                               "--%s: is the model's; expected --add-class without it", fixed[i]);
     json_t *model = good ? tool_train_load_model(info->folder, error) : NULL;
     if (model) {
         json_t *config = json_object_get(json_object_get(model, "backbone"), "config");
@@ -379,10 +382,11 @@ static gboolean copy_new(const ToolTrain *t, const char *target, GError **error)
 
     if (!g_mkdtemp_full(passing, 0755))
         return tool_refuse(error, DIM_ERROR_FILE, "%s: cannot be written: %s", parent,
-                      g_strerror(errno));
+                           g_strerror(errno));
     gboolean good = copy_folder(t->folder.model, passing, error);
     if (good && g_rename(passing, target) < 0)
-        good = tool_refuse(error, DIM_ERROR_FILE, "%s: cannot be made: %s", target, g_strerror(errno));
+        good =
+            tool_refuse(error, DIM_ERROR_FILE, "%s: cannot be made: %s", target, g_strerror(errno));
     if (!good)
         remove_copy(passing);
     return good;
@@ -399,9 +403,9 @@ gboolean tool_train_class_install(ToolTrain *t, GError **error)
     if (is_ours(t, target))
         return copy_folder(t->folder.model, target, error);
     return tool_refuse(error, DIM_ERROR_FILE,
-                  "%s: is there already; `dim train --output %s --install DIR` puts the model "
-                  "elsewhere",
-                  target, t->folder.folder);
+                       "%s: is there already; `dim train --output %s --install DIR` puts the model "
+                       "elsewhere",
+                       target, t->folder.folder);
 }
 
 /* ---- for other programs ---------------------------------------------------------------------- */

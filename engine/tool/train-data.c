@@ -12,6 +12,7 @@
 
 #include "csv.h"
 #include "picture.h"
+#include "tool.h"
 
 enum { TEST_SHARE = 10 }; /* one of so many, where a class has as many */
 
@@ -94,15 +95,16 @@ static gboolean list_class(List *list, const char *folder, const char *class_nam
     if (!names)
         return FALSE;
     if (!g_utf8_validate(class_name, -1, NULL))
-        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: its name, that of a class, is not UTF-8", folder);
+        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: its name, that of a class, is not UTF-8",
+                           folder);
     for (guint i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
         g_autofree char *path = g_build_filename(folder, name, NULL);
         if (!go_on(list->task, error))
             return FALSE;
         if (is_folder(path))
-            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: a folder within that of a class; expected pictures only",
-                          path);
+            return tool_refuse(error, DIM_ERROR_FORMAT,
+                               "%s: a folder within that of a class; expected pictures only", path);
         if (!tool_is_picture(path)) {
             list->skipped++;
             continue;
@@ -168,8 +170,9 @@ static gboolean list_folder(List *list, GError **error)
     } else if (!list_classes(list, list->path, names, SPLIT_OPEN, error))
         return FALSE;
     return list->entries->len > 0 ||
-           tool_refuse(error, DIM_ERROR_FORMAT, "%s: no pictures; expected a folder for each class, pictures in it",
-                  list->path);
+           tool_refuse(error, DIM_ERROR_FORMAT,
+                       "%s: no pictures; expected a folder for each class, pictures in it",
+                       list->path);
 }
 
 /* ---- tables ---- */
@@ -190,17 +193,20 @@ static gboolean find_columns(const List *list, const ToolCsvRow *head, int colum
         while (c < N_COLUMNS && strcmp(name, names[c]))
             c++;
         if (c == N_COLUMNS)
-            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: column \"%.80s\" is not known; expected file, class, and "
-                          "perhaps split and group",
-                          list->path, head->line, name);
+            return tool_refuse(
+                error, DIM_ERROR_FORMAT,
+                "%s: line %d: column \"%.80s\" is not known; expected file, class, and "
+                "perhaps split and group",
+                list->path, head->line, name);
         if (columns[c] >= 0)
-            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: column \"%s\" is there twice", list->path,
-                          head->line, name);
+            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: column \"%s\" is there twice",
+                               list->path, head->line, name);
         columns[c] = (int)i;
     }
     for (int c = COLUMN_FILE; c <= COLUMN_CLASS; c++)
         if (columns[c] < 0)
-            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: no column \"%s\"", list->path, head->line, names[c]);
+            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: no column \"%s\"", list->path,
+                               head->line, names[c]);
     return TRUE;
 }
 
@@ -219,10 +225,12 @@ static gboolean list_row(List *list, const char *folder, const ToolCsvRow *row, 
                *group = field(row, columns[COLUMN_GROUP]);
 
     if (!*file || !*class_name)
-        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: no %s", list->path, row->line, *file ? "class" : "file");
+        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: no %s", list->path, row->line,
+                           *file ? "class" : "file");
     if (*split && strcmp(split, "train") && strcmp(split, "test"))
-        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: split \"%.80s\"; expected train or test", list->path,
-                      row->line, split);
+        return tool_refuse(error, DIM_ERROR_FORMAT,
+                           "%s: line %d: split \"%.80s\"; expected train or test", list->path,
+                           row->line, split);
     const Entry entry = {
         .file = g_path_is_absolute(file) ? g_strdup(file) : g_build_filename(folder, file, NULL),
         .name = *group ? g_strconcat("group ", group, NULL) : g_strdup(file),
@@ -245,8 +253,8 @@ static gboolean check_once(const List *list, GError **error)
         const Entry *entry = &g_array_index(list->entries, Entry, i);
         const int line = GPOINTER_TO_INT(g_hash_table_lookup(lines, entry->file));
         if (line)
-            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: %s is in line %d already", list->path, entry->line,
-                          entry->file, line);
+            return tool_refuse(error, DIM_ERROR_FORMAT, "%s: line %d: %s is in line %d already",
+                               list->path, entry->line, entry->file, line);
         g_hash_table_insert(lines, entry->file, GINT_TO_POINTER(entry->line));
     }
     return TRUE;
@@ -258,10 +266,11 @@ static gboolean list_table(List *list, GError **error)
     int columns[N_COLUMNS];
 
     if (!g_file_test(list->path, G_FILE_TEST_IS_REGULAR))
-        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: %s", list->path,
-                      g_file_test(list->path, G_FILE_TEST_EXISTS)
-                          ? "neither a folder nor a file"
-                          : "does not exist; expected a folder of pictures or a table of them");
+        return tool_refuse(
+            error, DIM_ERROR_FORMAT, "%s: %s", list->path,
+            g_file_test(list->path, G_FILE_TEST_EXISTS)
+                ? "neither a folder nor a file"
+                : "does not exist; expected a folder of pictures or a table of them");
     g_autoptr(GArray) rows = tool_csv_read(list->path, error);
     if (!rows || !find_columns(list, &g_array_index(rows, ToolCsvRow, 0), columns, error))
         return FALSE;
@@ -314,9 +323,10 @@ static gboolean note_size(List *list, const char *file, const GdkPixbuf *picture
     list->pixels += (gint64)width * height;
     if (list->sides)
         g_array_append_val(list->sides, side);
-    return side >= list->side_min || tool_refuse(error, DIM_ERROR_FORMAT, "%s: has %d x %d pixels; expected sides of %d or "
-                                            "more",
-                                            file, width, height, list->side_min);
+    return side >= list->side_min || tool_refuse(error, DIM_ERROR_FORMAT,
+                                                 "%s: has %d x %d pixels; expected sides of %d or "
+                                                 "more",
+                                                 file, width, height, list->side_min);
 }
 
 static gboolean add_picture(DimDataset *dataset, List *list, const Entry *entry, GError **error)
@@ -387,18 +397,21 @@ static gboolean read_class(List *list, DimDataset *dataset, const char *class_na
                            gint64 pixels_min, DimTask *task, GError **error)
 {
     if (!is_folder(list->path))
-        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: is no folder; expected one with pictures", list->path);
+        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: is no folder; expected one with pictures",
+                           list->path);
     if (!list_class(list, list->path, class_name, SPLIT_OPEN, error))
         return FALSE;
     if (!list->entries->len)
-        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: no pictures; expected those of \"%s\"", list->path, class_name);
+        return tool_refuse(error, DIM_ERROR_FORMAT, "%s: no pictures; expected those of \"%s\"",
+                           list->path, class_name);
     split_open(list->entries);
     if (!add_pictures(dataset, list, task, error))
         return FALSE;
     return list->pixels >= pixels_min ||
-           tool_refuse(error, DIM_ERROR_FORMAT, "%s: its pictures have %" G_GINT64_FORMAT
-                  " pixels in all; expected more or larger ones, of %" G_GINT64_FORMAT,
-                  list->path, list->pixels, pixels_min);
+           tool_refuse(error, DIM_ERROR_FORMAT,
+                       "%s: its pictures have %" G_GINT64_FORMAT
+                       " pixels in all; expected more or larger ones, of %" G_GINT64_FORMAT,
+                       list->path, list->pixels, pixels_min);
 }
 
 gboolean tool_dataset_read_class(DimDataset *dataset, const char *folder, const char *class_name,

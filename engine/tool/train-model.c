@@ -49,8 +49,8 @@ gboolean tool_train_adopt(ToolSettings *settings, const json_t *given, GError **
     gboolean good = model != NULL;
 
     if (good && (!info->backbone.family || strcmp(info->backbone.family, "dim")))
-        good =
-            tool_refuse(error, DIM_ERROR_ARGUMENT, "%s: its backbone is not of the family dim; expected one that is", from);
+        good = tool_refuse(error, DIM_ERROR_ARGUMENT,
+                           "%s: its backbone is not of the family dim; expected one that is", from);
     if (good) {
         json_t *config = json_object_get(json_object_get(model, "backbone"), "config");
         json_decref(settings->backbone);
@@ -200,7 +200,8 @@ static gboolean take_autoencoder(Autoencoder *ae, const char *folder, const Tool
     const gboolean has = info->autoencoder.family != NULL;
     dim_model_info_free(&info);
     if (!has)
-        return tool_refuse(error, DIM_ERROR_ARGUMENT, "%s: has no autoencoder; expected a model that has one", source);
+        return tool_refuse(error, DIM_ERROR_ARGUMENT,
+                           "%s: has no autoencoder; expected a model that has one", source);
     ae->description = tool_train_copy_autoencoder(source, folder, error);
     return ae->description != NULL;
 }
@@ -213,8 +214,9 @@ static gboolean settle(json_t *config, const char *key, int value, const char *w
     const json_t *there = json_object_get(config, key);
 
     if (there && (!json_is_integer(there) || json_integer_value(there) != value))
-        return tool_refuse(error, DIM_ERROR_ARGUMENT, "backbone: its %s is %" G_GINT64_FORMAT "; expected %d, %s", key,
-                      (gint64)json_integer_value(there), value, why);
+        return tool_refuse(error, DIM_ERROR_ARGUMENT,
+                           "backbone: its %s is %" G_GINT64_FORMAT "; expected %d, %s", key,
+                           (gint64)json_integer_value(there), value, why);
     if (!there)
         json_object_set_new(config, key, json_integer(value));
     return TRUE;
@@ -281,9 +283,10 @@ static gboolean check_size(const ToolSettings *settings, int factor, GError **er
     const gint64 token = factor * MAX(1, patch ? json_integer_value(patch) : 2);
 
     return size % token == 0 ||
-           tool_refuse(error, DIM_ERROR_ARGUMENT, "--size %" G_GINT64_FORMAT ": expected a multiple of %" G_GINT64_FORMAT
-                  ", the pixels of a token",
-                  size, token);
+           tool_refuse(error, DIM_ERROR_ARGUMENT,
+                       "--size %" G_GINT64_FORMAT ": expected a multiple of %" G_GINT64_FORMAT
+                       ", the pixels of a token",
+                       size, token);
 }
 
 /* The model that "from" names is what training starts from. Its noise schedule is kept with the

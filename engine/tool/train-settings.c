@@ -304,17 +304,20 @@ gboolean tool_settings_init(ToolSettings *settings, const json_t *given, const j
         const Setting *s = &table[i];
         json_t *value = json_object_get(given, s->name);
         if (s->key && value && (config || from))
-            return tool_refuse(error, DIM_ERROR_ARGUMENT, "--%s: %s says what the backbone is; expected one of the two",
-                          s->name, config ? "--config" : "the model that --from names");
+            return tool_refuse(error, DIM_ERROR_ARGUMENT,
+                               "--%s: %s says what the backbone is; expected one of the two",
+                               s->name, config ? "--config" : "the model that --from names");
         if (!s->key && (value || s->initial))
             json_object_set_new(settings->values, s->name,
                                 value ? json_incref(value) : initial_value(s));
     }
     if (config && from)
-        return tool_refuse(error, DIM_ERROR_ARGUMENT, "--config: the model that --from names says what the backbone is; "
-                             "expected one of the two");
+        return tool_refuse(error, DIM_ERROR_ARGUMENT,
+                           "--config: the model that --from names says what the backbone is; "
+                           "expected one of the two");
     if (!json_object_get(settings->values, "data"))
-        return tool_refuse(error, DIM_ERROR_ARGUMENT, "train: expected --data with the pictures to train on");
+        return tool_refuse(error, DIM_ERROR_ARGUMENT,
+                           "train: expected --data with the pictures to train on");
     settings->backbone = config ? json_deep_copy(config) : compose_backbone(given);
     const gint64 batch = tool_settings_whole(settings, "batch");
     if (!json_object_get(settings->values, "steps"))
@@ -354,16 +357,19 @@ static gboolean merge_backbone(const ToolSettings *settings, const json_t *given
         g_autofree char *now = print_value(stored), *word = print_value(asked);
         json_decref(stored);
         if (!same)
-            return tool_refuse(error, DIM_ERROR_ARGUMENT, "--%s %s: %s was begun with %s; expected that or another folder",
-                          table[i].name, word, run, now);
+            return tool_refuse(error, DIM_ERROR_ARGUMENT,
+                               "--%s %s: %s was begun with %s; expected that or another folder",
+                               table[i].name, word, run, now);
     }
     for (void *i = json_object_iter((json_t *)config); i;
          i = json_object_iter_next((json_t *)config, i)) {
         const char *key = json_object_iter_key(i);
         if (!json_equal(json_object_get(settings->backbone, key), json_object_iter_value(i)))
-            return tool_refuse(error, DIM_ERROR_ARGUMENT, "--config: its key \"%.160s\" is not what %s was begun with; expected "
-                          "the same or another folder",
-                          key, run);
+            return tool_refuse(
+                error, DIM_ERROR_ARGUMENT,
+                "--config: its key \"%.160s\" is not what %s was begun with; expected "
+                "the same or another folder",
+                key, run);
     }
     return TRUE;
 }
@@ -383,8 +389,9 @@ gboolean tool_settings_merge(ToolSettings *settings, const json_t *given, const 
         if (!s->free) {
             g_autofree char *now = stored ? print_value(stored) : g_strdup("none");
             g_autofree char *word = print_value(value);
-            return tool_refuse(error, DIM_ERROR_ARGUMENT, "--%s %s: %s was begun with %s; expected that or another folder",
-                          name, word, run, now);
+            return tool_refuse(error, DIM_ERROR_ARGUMENT,
+                               "--%s %s: %s was begun with %s; expected that or another folder",
+                               name, word, run, now);
         }
         json_object_set(settings->values, name, value);
         *changed = TRUE;
@@ -397,9 +404,10 @@ gboolean tool_settings_extend(ToolSettings *settings, gint64 steps, gint64 at, G
     const gint64 before = tool_settings_whole(settings, "steps");
 
     if (steps < at)
-        return tool_refuse(error, DIM_ERROR_ARGUMENT, "--steps %" G_GINT64_FORMAT ": %" G_GINT64_FORMAT
-                      " are done already; expected as many or more",
-                      steps, at);
+        return tool_refuse(error, DIM_ERROR_ARGUMENT,
+                           "--steps %" G_GINT64_FORMAT ": %" G_GINT64_FORMAT
+                           " are done already; expected as many or more",
+                           steps, at);
     json_array_append_new(settings->extended, json_pack("{s:I, s:I}", "at", (json_int_t)at, "steps",
                                                         (json_int_t)before));
     json_object_set_new(settings->values, "steps", json_integer(steps));

@@ -61,7 +61,7 @@ static gboolean write_values(const DimNetEntry *e, void *data, GError **error)
     Writer *w = data;
     const gint64 count = dim_net_entry_count(e), fan_in = count / e->sizes[0];
     const gboolean is_weight = e->use >= DIM_AS_LINEAR || e->rank == 4;
-    g_autofree float *values = g_new(float, count);
+    g_autofree float *values = g_new(float, (gsize)count);
 
     for (gint64 i = 0; i < count; i++)
         values[i] = (float)value(w, e, i, is_weight ? sqrt(3.0 / (double)fan_in) : 0.3);
