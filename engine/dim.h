@@ -139,6 +139,7 @@ typedef struct {
     DimPart     backbone, autoencoder;
     char      **classes;             /* names, NULL-terminated; index = label; empty: none are named */
     int         n_classes;
+    char      **synonyms;            /* [n_classes], further names with commas between them, or NULL; NULL: no class has any */
     int         n_labels;            /* labels the backbone takes besides the unconditional one; 0: no label table */
     int         unconditional_class; /* -1: none, no guidance */
     int         native_size;         /* pixels; 0 when the folder does not say */
@@ -151,7 +152,8 @@ DimModelInfo *dim_model_info_read (const char *folder, GError **error);
 /* Reads every value of every weight file named, and its checksums; NaN and Inf are refused. */
 gboolean      dim_model_check     (const char *folder, DimTask *task, GError **error);
 void          dim_model_info_free (DimModelInfo **info);
-/* -1 and an error that offers the nearest names. `name` is a name (case does not matter) or an index; "": the first class. */
+/* -1 and an error that offers the nearest names. `name` is a name, a synonym of one class only (case does not matter) or an
+ * index; "": the first class. */
 int           dim_model_info_find_class (const DimModelInfo *info, const char *name, GError **error);
 
 /* Folder of a model: `name` is a folder, an installed model's name (folder name or its "name"), or "" for the default one.

@@ -12,35 +12,51 @@
 
 enum { MAX_CLASSES = 1 << 20, MAX_FILE = 64 << 20 };
 
-static gboolean reserve(DimModelSpec *spec, gsize n, const char *origin, GError **error)
+/* A text for each label: names, or synonyms, where a label may have none. */
+typedef struct {
+    const char *key;
+    gboolean may_be_empty;
+    char **texts; /* NULL-terminated */
+    int n;
+    char *file; /* NULL: none */
+} Texts;
+
+static void texts_clear(Texts *texts)
+{
+    g_strfreev(texts->texts);
+    g_free(texts->file);
+}
+
+static gboolean reserve(Texts *texts, gsize n, const char *origin, GError **error)
 {
     if (n > MAX_CLASSES)
         return dim_fail(error, DIM_ERROR_FORMAT, origin,
-                        "has %" G_GSIZE_FORMAT " class names; expected at most %d", n, MAX_CLASSES);
-    spec->info.classes = g_try_new0(char *, n + 1);
-    return spec->info.classes || dim_fail_memory(error, origin, n * sizeof(char *));
+                        "%s: has %" G_GSIZE_FORMAT " entries; expected at most %d", texts->key, n,
+                        MAX_CLASSES);
+    texts->texts = g_try_new0(char *, n + 1);
+    return texts->texts || dim_fail_memory(error, origin, n * sizeof(char *));
 }
 
-static gboolean read_list(DimModelSpec *spec, const json_t *list, const char *origin,
-                          GError **error)
+static gboolean read_list(Texts *texts, const json_t *list, const char *origin, GError **error)
 {
     const gsize n = json_array_size(list);
 
-    if (!reserve(spec, n, origin, error))
+    if (!reserve(texts, n, origin, error))
         return FALSE;
     for (gsize i = 0; i < n; i++) {
-        const char *name = json_string_value(json_array_get(list, i));
-        if (!name || !*name)
+        const char *text = json_string_value(json_array_get(list, i));
+        if (!text || (!*text && !texts->may_be_empty))
             return dim_fail(error, DIM_ERROR_FORMAT, origin,
-                            "classes: entry %" G_GSIZE_FORMAT " is no name; expected a text", i);
-        spec->info.classes[i] = g_strdup(name);
+                            "%s: entry %" G_GSIZE_FORMAT " is no name; expected a text", texts->key,
+                            i);
+        texts->texts[i] = g_strdup(text);
     }
-    spec->info.n_classes = (int)n;
+    texts->n = (int)n;
     return TRUE;
 }
 
 /* The lines of a text, without the empty ones at its end. */
-static gboolean split_lines(DimModelSpec *spec, const char *text, gsize length, const char *origin,
+static gboolean split_lines(Texts *texts, const char *text, gsize length, const char *origin,
                             GError **error)
 {
     gsize n = 1;
@@ -52,26 +68,26 @@ static gboolean split_lines(DimModelSpec *spec, const char *text, gsize length, 
         length--;
     for (gsize i = 0; i < length; i++)
         n += text[i] == '\n';
-    if (!reserve(spec, n, origin, error))
+    if (!reserve(texts, n, origin, error))
         return FALSE;
-    for (const char *line = text, *end = text + length; line <= end; spec->info.n_classes++) {
+    for (const char *line = text, *end = text + length; line <= end; texts->n++) {
         const char *stop = memchr(line, '\n', (gsize)(end - line));
         gsize bytes = (gsize)((stop ? stop : end) - line);
         if (bytes > 0 && line[bytes - 1] == '\r')
             bytes--;
-        if (bytes == 0)
+        if (bytes == 0 && !texts->may_be_empty)
             return dim_fail(error, DIM_ERROR_FORMAT, origin,
-                            "line %d is empty; expected a class name", spec->info.n_classes + 1);
-        spec->info.classes[spec->info.n_classes] = g_strndup(line, bytes);
+                            "line %d is empty; expected a class name", texts->n + 1);
+        texts->texts[texts->n] = g_strndup(line, bytes);
         line += (gsize)((stop ? stop : end) - line) + 1;
     }
     return TRUE;
 }
 
-static gboolean read_file(DimModelSpec *spec, GError **error)
+static gboolean read_file(Texts *texts, const char *folder, GError **error)
 {
-    g_autofree char *origin = g_build_filename(spec->info.folder, spec->classes_file, NULL);
-    g_autofree char *path = dim_model_resolve(spec->info.folder, spec->classes_file, error);
+    g_autofree char *origin = g_build_filename(folder, texts->file, NULL);
+    g_autofree char *path = dim_model_resolve(folder, texts->file, error);
     DimFile file = {0};
     gboolean good = FALSE;
 
@@ -81,33 +97,75 @@ static gboolean read_file(DimModelSpec *spec, GError **error)
         dim_fail(error, DIM_ERROR_FORMAT, origin,
                  "has more than 64 MiB; expected one class name a line");
     else
-        good = split_lines(spec, (const char *)file.data, file.size, origin, error);
+        good = split_lines(texts, (const char *)file.data, file.size, origin, error);
     dim_file_unmap(&file);
+    return good;
+}
+
+/* A list in model.json, or {"file": PATH} with one a line; texts stay NULL where the key is absent.
+ */
+static gboolean read_texts(Texts *texts, const char *folder, const json_t *root, const char *origin,
+                           GError **error)
+{
+    g_autofree char *inner = g_strdup_printf("%s: %s", origin, texts->key);
+    const json_t *value = json_object_get(root, texts->key);
+
+    if (!value)
+        return TRUE;
+    if (json_is_array(value))
+        return read_list(texts, value, origin, error);
+    return dim_json_get_object(root, texts->key, &value, origin, error) &&
+           dim_json_require(value, "file", inner, error) &&
+           dim_model_spec_read_path(value, "file", &texts->file, inner, error) &&
+           read_file(texts, folder, error);
+}
+
+static gboolean read_names(DimModelSpec *spec, const json_t *root, const char *origin,
+                           GError **error)
+{
+    Texts names = {.key = "classes"};
+
+    if (!read_texts(&names, spec->info.folder, root, origin, error) ||
+        (!names.texts && !reserve(&names, 0, origin, error))) {
+        texts_clear(&names);
+        return FALSE;
+    }
+    spec->info.classes = names.texts;
+    spec->info.n_classes = names.n;
+    spec->classes_file = names.file;
+    return !dim_json_has(root, "classes") || !spec->net || names.n == spec->info.n_labels ||
+           dim_fail(error, DIM_ERROR_FORMAT, origin,
+                    "classes has %d names; the backbone has %d labels", names.n,
+                    spec->info.n_labels);
+}
+
+/* One for each class in its order; where there are fewer, the last classes have none. */
+static gboolean read_synonyms(DimModelSpec *spec, const json_t *root, const char *origin,
+                              GError **error)
+{
+    Texts lines = {.key = "synonyms", .may_be_empty = TRUE};
+    const int n = spec->info.n_classes;
+    gboolean good = read_texts(&lines, spec->info.folder, root, origin, error);
+
+    if (good && lines.n > n)
+        good = dim_fail(error, DIM_ERROR_FORMAT, origin,
+                        "synonyms has %d entries; expected at most one for each of %d classes",
+                        lines.n, n);
+    if (good && lines.texts && n > 0 && !(spec->info.synonyms = g_try_new0(char *, (gsize)n)))
+        good = dim_fail_memory(error, origin, (guint64)n * sizeof(char *));
+    for (int i = 0; good && i < lines.n; i++)
+        if (*lines.texts[i])
+            spec->info.synonyms[i] = g_strdup(lines.texts[i]);
+    if (good)
+        spec->synonyms_file = g_steal_pointer(&lines.file);
+    texts_clear(&lines);
     return good;
 }
 
 gboolean dim_model_spec_read_classes(DimModelSpec *spec, const json_t *root, const char *origin,
                                      GError **error)
 {
-    g_autofree char *inner = g_strdup_printf("%s: classes", origin);
-    const json_t *classes = json_object_get(root, "classes");
-
-    if (json_is_array(classes)) {
-        if (!read_list(spec, classes, origin, error))
-            return FALSE;
-    } else if (classes) {
-        if (!dim_json_get_object(root, "classes", &classes, origin, error) ||
-            !dim_json_require(classes, "file", inner, error) ||
-            !dim_model_spec_read_path(classes, "file", &spec->classes_file, inner, error) ||
-            !read_file(spec, error))
-            return FALSE;
-    } else if (!reserve(spec, 0, origin, error))
-        return FALSE;
-    if (classes && spec->net && spec->info.n_classes != spec->info.n_labels)
-        return dim_fail(error, DIM_ERROR_FORMAT, origin,
-                        "classes has %d names; the backbone has %d labels", spec->info.n_classes,
-                        spec->info.n_labels);
-    return TRUE;
+    return read_names(spec, root, origin, error) && read_synonyms(spec, root, origin, error);
 }
 
 /* Exactly first, as names may differ in case alone. */
@@ -126,9 +184,49 @@ static int find_name(const DimModelInfo *info, const char *name)
     return -1;
 }
 
+/* Whether a list of synonyms has this one; both folded. */
+static gboolean has_synonym(const char *list, const char *folded)
+{
+    g_autofree char *all = g_utf8_casefold(list, -1);
+    g_auto(GStrv) each = g_strsplit(all, ",", -1);
+
+    for (int i = 0; each[i]; i++)
+        if (!strcmp(g_strstrip(each[i]), folded))
+            return TRUE;
+    return FALSE;
+}
+
+/* The classes that have this synonym: the first two of them, and how many there are up to two. */
+static int find_synonym(const DimModelInfo *info, const char *name, int labels[2])
+{
+    g_autofree char *folded = g_utf8_casefold(name, -1);
+    int n = 0;
+
+    for (int i = 0; info->synonyms && i < info->n_classes && n < 2; i++)
+        if (info->synonyms[i] && has_synonym(info->synonyms[i], folded))
+            labels[n++] = i;
+    return n;
+}
+
+/* " (did you mean ...?)" out of names and synonyms; g_free. */
+static char *suggest(const DimModelInfo *info, const char *name)
+{
+    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(g_free);
+
+    for (int i = 0; i < info->n_classes; i++)
+        g_ptr_array_add(all, g_strdup(info->classes[i]));
+    for (int i = 0; info->synonyms && i < info->n_classes; i++) {
+        g_auto(GStrv) each = g_strsplit(info->synonyms[i] ? info->synonyms[i] : "", ",", -1);
+        for (int j = 0; each[j]; j++)
+            g_ptr_array_add(all, g_strdup(g_strstrip(each[j])));
+    }
+    g_ptr_array_add(all, NULL);
+    return dim_text_suggest(name, (const char *const *)all->pdata);
+}
+
 static int fail_class(const DimModelInfo *info, const char *name, GError **error)
 {
-    g_autofree char *near = dim_text_suggest(name, (const char *const *)info->classes);
+    g_autofree char *near = suggest(info, name);
     const int last = info->n_labels - 1;
 
     if (info->n_labels == 0)
@@ -147,6 +245,7 @@ static int fail_class(const DimModelInfo *info, const char *name, GError **error
 int dim_model_info_find_class(const DimModelInfo *info, const char *name, GError **error)
 {
     guint64 label;
+    int labels[2];
 
     if (info->n_labels == 0 || !g_utf8_validate(name, -1, NULL))
         return fail_class(info, name, error);
@@ -155,6 +254,15 @@ int dim_model_info_find_class(const DimModelInfo *info, const char *name, GError
     const int found = find_name(info, name);
     if (found >= 0)
         return found;
+    const int n = find_synonym(info, name, labels);
+    if (n == 1)
+        return labels[0];
+    if (n > 1) {
+        dim_fail(error, DIM_ERROR_ARGUMENT, info->name,
+                 "class " DIM_NAME " may be \"%.80s\" or \"%.80s\"; expected one of the two", name,
+                 info->classes[labels[0]], info->classes[labels[1]]);
+        return -1;
+    }
     if (!g_ascii_string_to_unsigned(name, 10, 0, (guint64)info->n_labels - 1, &label, NULL))
         return fail_class(info, name, error);
     return (int)label;

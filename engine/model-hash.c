@@ -19,7 +19,7 @@ char **dim_model_files(const char *folder, GError **error)
     if (!spec)
         return NULL;
     const char *const named[] = {spec->net_weights, spec->encoder_weights, spec->decoder_weights,
-                                 spec->classes_file};
+                                 spec->classes_file, spec->synonyms_file};
     char **files = g_new0(char *, G_N_ELEMENTS(named) + 1);
     for (gsize i = 0, n = 0; i < G_N_ELEMENTS(named); i++)
         if (named[i] && !g_strv_contains((const char *const *)files, named[i]))

@@ -331,6 +331,9 @@ static void clear_info(DimModelInfo *info)
     g_free(info->prediction);
     g_free(info->defaults.sampler);
     g_strfreev(info->classes);
+    for (int i = 0; info->synonyms && i < info->n_classes; i++)
+        g_free(info->synonyms[i]);
+    g_free(info->synonyms);
 }
 
 void dim_model_info_free(DimModelInfo **info)
@@ -346,6 +349,7 @@ void dim_model_info_free(DimModelInfo **info)
     g_free(spec->encoder_weights);
     g_free(spec->decoder_weights);
     g_free(spec->classes_file);
+    g_free(spec->synonyms_file);
     g_free(spec);
     *info = NULL;
 }

@@ -25,7 +25,7 @@ typedef struct {
     int autoencoder_parts; /* DIM_PARTS_* that the files hold */
     double scale_factor;
 
-    char *classes_file; /* NULL: the names are in model.json, or there are none */
+    char *classes_file, *synonyms_file; /* NULL: they are in model.json, or there are none */
 
     gboolean has_schedule;
     DimScheduleType schedule;

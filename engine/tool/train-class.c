@@ -259,6 +259,24 @@ static gboolean copy_credits(const char *from, const char *to, GError **error)
     return TRUE;
 }
 
+/* The names in model.json itself: files beside the original stay there. */
+static void put_names(json_t *model, const DimModelInfo *info)
+{
+    json_t *classes = json_array(), *synonyms = json_array();
+
+    for (int i = 0; i < info->n_classes; i++) {
+        const char *more = info->synonyms ? info->synonyms[i] : NULL;
+        json_array_append_new(classes, json_string(info->classes[i]));
+        json_array_append_new(synonyms, json_string(more ? more : ""));
+    }
+    json_object_set_new(model, "classes", classes);
+    if (info->synonyms)
+        json_object_set(model, "synonyms", synonyms);
+    else
+        json_object_del(model, "synonyms");
+    json_decref(synonyms);
+}
+
 /* model.json with another class. */
 static void describe(json_t *model, const DimModelInfo *info, const char *name)
 {
@@ -290,6 +308,7 @@ static gboolean make_copy(const ToolTrain *t, const char *folder, gboolean more,
         json_object_set(model, "autoencoder", autoencoder);
         json_object_set_new(json_object_get(model, "backbone"), "weights",
                             json_string(TOOL_TRAIN_WEIGHTS));
+        put_names(model, info);
         if (more)
             describe(model, info, tool_settings_text(&t->settings, "add-class"));
         good = copy_credits(from, folder, error) && tool_json_save(model, file, error);

@@ -193,6 +193,32 @@ static void test_classes_file(Fixture *f, gconstpointer data)
     check_refused(folder, DIM_ERROR_FORMAT, "UTF-8");
 }
 
+static void test_synonyms(Fixture *f, gconstpointer data)
+{
+    g_autofree char *folder = write_model(f, "m", "M",
+                                          ", \"classes\": [\"tench\", \"crane\", \"lift\"],"
+                                          " \"synonyms\": {\"file\": \"more.txt\"}");
+    g_autofree char *more =
+        write_file(f, "m/more.txt", "Tinca tinca, Doctor fish\n\nCrane, Tench\n");
+    GError *error = NULL;
+    DimModelInfo *info = dim_model_info_read(folder, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpstr(info->synonyms[0], ==, "Tinca tinca, Doctor fish");
+    g_assert_null(info->synonyms[1]);
+    g_assert_cmpstr(info->synonyms[2], ==, "Crane, Tench");
+    dim_model_info_free(&info);
+    g_auto(GStrv) files = dim_model_files(folder, NULL);
+    g_assert_true(g_strv_contains((const char *const *)files, "more.txt"));
+
+    g_assert_true(g_file_set_contents(more, "\n\n\none too many\n", -1, NULL));
+    check_refused(folder, DIM_ERROR_FORMAT, "4 entries; expected at most one for each of 3");
+    g_assert_true(g_file_set_contents(more, "\xc3\n", -1, NULL));
+    check_refused(folder, DIM_ERROR_FORMAT, "UTF-8");
+    g_assert_cmpint(g_unlink(more), ==, 0);
+    check_refused(folder, DIM_ERROR_FILE, "more.txt");
+}
+
 /* Links may lead anywhere inside the folder, and nowhere else. */
 static void test_links(Fixture *f, gconstpointer data)
 {
@@ -348,6 +374,27 @@ static void test_find_class(void)
     g_assert_cmpint(find_class("99999999999999999999999", NULL), ==, -1);
 }
 
+static void test_find_synonym(void)
+{
+    char *classes[] = {"tench", "crane", "lift", NULL};
+    char *synonyms[] = {"Tinca tinca,  Doctor fish", "bird, derrick", "Crane, derrick, 0"};
+    const DimModelInfo info = {
+        .name = "m", .classes = classes, .synonyms = synonyms, .n_classes = 3, .n_labels = 3};
+    GError *error = NULL;
+
+    g_assert_cmpint(dim_model_info_find_class(&info, "tinca TINCA", NULL), ==, 0);
+    g_assert_cmpint(dim_model_info_find_class(&info, "doctor fish", NULL), ==, 0);
+    g_assert_cmpint(dim_model_info_find_class(&info, "CRANE", NULL), ==,
+                    1); /* a name comes first */
+    g_assert_cmpint(dim_model_info_find_class(&info, "0", NULL), ==, 2);
+    g_assert_cmpint(dim_model_info_find_class(&info, "derrick", &error), ==, -1);
+    g_assert_nonnull(strstr(error->message, "\"crane\" or \"lift\""));
+    g_clear_error(&error);
+    g_assert_cmpint(dim_model_info_find_class(&info, "Tinca tinka", &error), ==, -1);
+    g_assert_nonnull(strstr(error->message, "did you mean \"Tinca tinca\""));
+    g_clear_error(&error);
+}
+
 static void check_offers(const char *name, const char *offer)
 {
     g_autofree char *message = NULL;
@@ -434,11 +481,13 @@ int main(int argc, char **argv)
     ADD("/model/unguided", test_unguided);
     ADD("/model/refused-keys", test_refused_keys);
     ADD("/model/classes-file", test_classes_file);
+    ADD("/model/synonyms", test_synonyms);
     ADD("/model/links", test_links);
     ADD("/model/hash", test_hash);
     ADD("/model/search", test_search);
     ADD("/model/unknown", test_unknown_model);
     g_test_add_func("/names/find-class", test_find_class);
+    g_test_add_func("/names/find-synonym", test_find_synonym);
     g_test_add_func("/names/nearest", test_nearest);
     g_test_add_func("/names/clean", test_clean);
     g_test_add_func("/names/errors", test_errors);
