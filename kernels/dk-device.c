@@ -79,19 +79,29 @@ static bool init_backend(DkDevice *dev)
     return false;
 }
 
-DkDevice *dk_device_open(DkBackend backend, int n_threads, unsigned isa)
+DkDevice *dk_device_try(DkBackend backend, int n_threads, unsigned isa,
+                        char problem[DK_PROBLEM_BYTES])
 {
     DkDevice *dev = calloc(1, sizeof *dev);
+    strcpy(problem, dk_status_text(DK_NO_MEMORY));
     if (!dev)
         return NULL;
     dev->kind = backend;
     dev->n_threads = n_threads > 0 ? n_threads : physical_cores();
     dev->isa = isa & isa_present();
     if (!init_backend(dev)) {
+        if (dev->problem[0])
+            memcpy(problem, dev->problem, sizeof dev->problem);
         free(dev);
         return NULL;
     }
     return dev;
+}
+
+DkDevice *dk_device_open(DkBackend backend, int n_threads, unsigned isa)
+{
+    char problem[DK_PROBLEM_BYTES];
+    return dk_device_try(backend, n_threads, isa, problem);
 }
 
 void dk_device_close(DkDevice **dev)
@@ -108,6 +118,11 @@ void dk_device_close(DkDevice **dev)
 const char *dk_device_describe(const DkDevice *dev)
 {
     return dev->description;
+}
+
+const char *dk_device_problem(const DkDevice *dev)
+{
+    return dev->problem;
 }
 
 int dk_device_threads(const DkDevice *dev)

@@ -12,6 +12,10 @@
 
 #include <string.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define DK_SLOT(op) __typeof__(&dk_##op) op
 
 typedef struct DkOps {
@@ -68,7 +72,7 @@ typedef struct DkTrainOps {
     DK_SLOT(adamw);
 } DkTrainOps;
 
-/* Host back ends share these; the CUDA back end has its own buffer type behind the same names. */
+/* The CUDA back end's data lies on the card. */
 struct DkBuffer {
     unsigned char *data;
     size_t bytes;
@@ -109,6 +113,7 @@ struct DkDevice {
     DkProfile profile[DK_N_SLOTS]; /* by slot of the table */
     void *backend;                 /* the back end's own state */
     char description[160];
+    char problem[DK_PROBLEM_BYTES]; /* why the back end did not open, or what failed last */
 };
 
 /* The device's scratch block, at least `bytes` long, 64-byte aligned; NULL and a sticky
@@ -168,9 +173,13 @@ static inline float *dk_row(DkTensor t, int64_t i)
     return (float *)dk_data(t) + i * t.row_stride;
 }
 
-/* Every back end has one of these; false: it cannot be opened here. cpu starts from ref's table. */
+/* Every back end has one of these; false: it cannot be opened here, and dev->problem says why. cpu
+ * starts from ref's table. */
 bool dk_ref_init(DkDevice *dev);
 bool dk_cpu_init(DkDevice *dev);
 bool dk_cuda_init(DkDevice *dev);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -44,7 +44,7 @@ typedef enum { DK_BACKEND_REF, DK_BACKEND_CPU, DK_BACKEND_CUDA } DkBackend;
 /* Instruction sets of the CPU back end, as a mask: what may be used, not what is there. */
 enum { DK_ISA_AVX2 = 1, DK_ISA_AVX512 = 2, DK_ISA_ALL = 0xff };
 
-enum { DK_MAX_RANK = 4 };
+enum { DK_MAX_RANK = 4, DK_PROBLEM_BYTES = 256 };
 
 /* A view into a buffer. Row-major; the last axis is contiguous, `row_stride` elements lie between
  * the starts of consecutive rows (a row is one run of the last axis; all leading axes together
@@ -70,12 +70,18 @@ typedef struct {
  * the ref back end ignores it. NULL when the back end is not built, its hardware is absent, or
  * memory is short. All operations on a device come from one thread at a time. */
 DkDevice *dk_device_open(DkBackend backend, int n_threads, unsigned isa);
+/* The same; where it answers NULL, `problem` is one line that says why. */
+DkDevice *dk_device_try(DkBackend backend, int n_threads, unsigned isa,
+                        char problem[DK_PROBLEM_BYTES]);
 void dk_device_close(
     DkDevice **dev); /* takes NULL inside, leaves NULL; buffers and weights are freed before */
 
 /* One line for people: back end, instruction set, threads. Borrowed. */
 const char *dk_device_describe(const DkDevice *dev);
 int dk_device_threads(const DkDevice *dev);
+/* What the card or its driver said of the last DK_DEVICE_FAILED or DK_UNSUPPORTED; "": nothing.
+ * Borrowed. */
+const char *dk_device_problem(const DkDevice *dev);
 
 /* Bytes now held by buffers, weights and scratch, and the most that ever were. */
 size_t dk_device_bytes(const DkDevice *dev);

@@ -1,0 +1,104 @@
+/* The CUDA back end: its state, the slots of each file, and what launching a kernel takes.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#ifndef DK_CUDA_CUDA_H
+#define DK_CUDA_CUDA_H
+
+#include "kernels/cuda/module.h"
+#include "kernels/cuda/port.h"
+
+struct DkCudaProducts; /* products.h */
+
+struct DkCuda {
+    const DkCudaHost *host;
+    cudaStream_t stream; /* the only one: what is enqueued runs in order */
+    void *scratch;       /* see dk_cuda_scratch */
+    size_t scratch_bytes;
+    int n_processors;
+    DkCudaProducts *products;
+};
+
+static inline DkCuda *dk_cuda(const DkDevice *dev)
+{
+    return static_cast<DkCuda *>(dev->backend);
+}
+
+/* False: an error, which sticks to the device; `what` failed. */
+bool dk_cuda_check(DkDevice *dev, cudaError_t error, const char *what);
+/* Between the launches of a long operation: true where a cancel or an error says to leave it. */
+bool dk_cuda_stopped(DkDevice *dev);
+
+/* ---- memory of the card ---------------------------------------------------------------------- */
+
+/* 256-byte aligned and accounted; NULL: none. Contents undefined. The free takes what this gave,
+ * or NULL. */
+void *dk_cuda_alloc(DkDevice *dev, size_t bytes);
+void dk_cuda_free(DkDevice *dev, void *data, size_t bytes);
+/* The device's scratch block on the card, at least `bytes` long; NULL and a sticky DK_NO_MEMORY
+ * where there is none. Valid until the next call: an operation asks once for all that it needs. */
+void *dk_cuda_scratch(DkDevice *dev, size_t bytes);
+/* A weight with `bytes` of undefined data on the card; NULL: no memory. dk_cuda_weight_free takes
+ * it. */
+DkWeight *dk_cuda_weight_new(DkDevice *dev, DkWeightKind kind, int64_t n, int64_t k, int kh, int kw,
+                             size_t bytes);
+/* Fills it (may be NULL) from host memory, which may go afterwards; frees the weight and answers
+ * NULL where that fails. */
+DkWeight *dk_cuda_weight_fill(DkDevice *dev, DkWeight *w, const void *host);
+
+/* ---- launches -------------------------------------------------------------------------------- */
+
+/* Enqueues kernel<<<grid, block, shared_bytes>>>(...); what goes wrong sticks to the device. */
+#define DK_LAUNCH(dev, kernel, grid, block, shared_bytes, ...)                                     \
+    do {                                                                                           \
+        DK_PORT_LAUNCH(kernel, grid, block, shared_bytes, dk_cuda(dev)->stream, __VA_ARGS__);      \
+        dk_cuda_check(dev, cudaGetLastError(), #kernel);                                           \
+    } while (0)
+/* Before a launch with more than 48 KiB of dynamic shared memory; every card that we take has 64.
+ * False: an error sticks. */
+#define DK_ALLOW_SHARED(dev, kernel, bytes)                                                        \
+    dk_cuda_check(dev, DK_PORT_ALLOW_SHARED(kernel, bytes), #kernel)
+
+static inline int64_t dk_cuda_ceil(int64_t n, int64_t by)
+{
+    return (n + by - 1) / by;
+}
+
+/* A tensor as kernels take it: first element (NULL: empty), elements from row to row. */
+struct DkCudaRows {
+    float *at;
+    int64_t stride;
+};
+
+static inline DkCudaRows dk_cuda_rows(DkTensor t)
+{
+    return {static_cast<float *>(dk_data(t)), t.row_stride};
+}
+
+/* Whether every row begins at a multiple of 16 bytes and holds whole float4s; so does an empty
+ * tensor's. */
+static inline bool dk_cuda_is_vector(DkTensor t)
+{
+    return !t.buffer || (reinterpret_cast<uintptr_t>(dk_data(t)) % 16 == 0 &&
+                         dk_columns(t) % 4 == 0 && (t.row_stride % 4 == 0 || dk_rows(t) == 1));
+}
+
+/* to[rows, columns] without gaps, x's numbers rounded to bf16. */
+void dk_cuda_round_rows(DkDevice *dev, DkBf16 *to, DkTensor x);
+
+/* ---- the slots ------------------------------------------------------------------------------- */
+
+__typeof__(dk_buffer_new) dk_cuda_buffer_new;
+__typeof__(dk_buffer_free) dk_cuda_buffer_free;
+__typeof__(dk_write) dk_cuda_write;
+__typeof__(dk_read) dk_cuda_read;
+__typeof__(dk_clear) dk_cuda_clear;
+__typeof__(dk_weight_free) dk_cuda_weight_free;
+
+__typeof__(dk_linear) dk_cuda_linear;
+__typeof__(dk_weight_linear) dk_cuda_weight_linear;
+__typeof__(dk_axpby) dk_cuda_axpby;
+__typeof__(dk_act) dk_cuda_act;
+__typeof__(dk_add_row) dk_cuda_add_row;
+__typeof__(dk_gate_add) dk_cuda_gate_add;
+
+#endif

@@ -1,0 +1,57 @@
+/* What a kernel is written in: CUDA C++ under nvcc, the same words under any C++ compiler that is
+ * given a <cuda-on-host.h> (the tests' one runs a block's threads as fibers).
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * Kernels use CUDA's own names (threadIdx, __syncthreads, __shfl_xor_sync, float4, ...) and, where
+ * the two differ, these:
+ *
+ *     DK_SHARED(float, tile, [32][33]);       shared memory of the block: tile[i][j]
+ *     DK_SHARED_DYNAMIC(float, rows);         float *rows: the launch's shared bytes
+ *     DK_LAUNCH(dev, kernel, grid, block, shared_bytes, arguments...);  (cuda.h)
+ *
+ * A name with template arguments goes in parentheses: DK_LAUNCH(dev, (scale<4>), ...).
+ *
+ * Not here, on purpose: atomics on floats, whose sums depend on the order of threads; fast-math
+ * intrinsics (__expf), whose errors the kernel tests do not allow. */
+#ifndef DK_CUDA_PORT_H
+#define DK_CUDA_PORT_H
+
+#include <math.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+
+#define DK_SHARED(type, name, extent) __shared__ type name extent
+/* One raw block for all instantiations of a template, whatever their types. */
+#define DK_SHARED_DYNAMIC(type, name)                                                              \
+    extern __shared__ float4 dk_shared_dynamic_[];                                                 \
+    type *name = reinterpret_cast<type *>(dk_shared_dynamic_)
+#define DK_PORT_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                             \
+    kernel<<<grid, block, shared_bytes, stream>>>(__VA_ARGS__)
+#define DK_PORT_ALLOW_SHARED(kernel, bytes)                                                        \
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes))
+
+#else
+
+#include <cuda-on-host.h>
+
+#endif
+
+/* bf16 numbers; conversion rounds to nearest, ties to even. */
+typedef __nv_bfloat16 DkBf16;
+
+static inline __device__ DkBf16 dk_to_bf16(float x)
+{
+    return __float2bfloat16_rn(x);
+}
+
+static inline __device__ float dk_from_bf16(DkBf16 x)
+{
+    return __bfloat162float(x);
+}
+
+#endif

@@ -1,0 +1,334 @@
+/* The CUDA runtime on the host: memory with red zones, one stream after another in order, graphs.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * DIM_CUDA_HOST_MEMORY=BYTES is the card's memory (1 GB without it); DIM_CUDA_HOST_FAIL=N lets the
+ * N-th launch fail as a card does that was lost. */
+#include "cuda-host.h"
+
+#include <map>
+#include <vector>
+
+struct CudaHostStream {
+    CudaHostGraph *capture; /* NULL: work is done at once */
+};
+
+struct CudaHostGraph {
+    std::vector<std::function<void()>> work;
+};
+
+namespace {
+
+cudaError_t last_error;
+
+cudaError_t remember(cudaError_t error)
+{
+    if (error)
+        last_error = error;
+    return error;
+}
+
+/* By address of the first byte. */
+std::map<const unsigned char *, size_t> &allocations()
+{
+    static std::map<const unsigned char *, size_t> all;
+    return all;
+}
+
+size_t held;
+
+size_t number_of(const char *name, size_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, nullptr, 10) : otherwise;
+}
+
+size_t capacity()
+{
+    return number_of("DIM_CUDA_HOST_MEMORY", (size_t)1 << 30);
+}
+
+} // namespace
+
+cudaError_t cudaGetLastError()
+{
+    const cudaError_t error = last_error;
+    last_error = cudaSuccess;
+    return error;
+}
+
+const char *cudaGetErrorString(cudaError_t error)
+{
+    switch (error) {
+    case cudaSuccess:
+        return "no error";
+    case cudaErrorInvalidValue:
+        return "invalid argument";
+    case cudaErrorMemoryAllocation:
+        return "out of memory";
+    case cudaErrorInvalidConfiguration:
+        return "invalid configuration argument";
+    case cudaErrorIllegalAddress:
+        return "an illegal memory access was encountered";
+    case cudaErrorStreamCaptureUnsupported:
+        return "operation not permitted when stream is capturing";
+    }
+    return "unrecognized error code";
+}
+
+cudaError_t cudaSetDevice(int device)
+{
+    return remember(device == 0 ? cudaSuccess : cudaErrorInvalidValue);
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
+{
+    *properties = {};
+    strcpy(properties->name, "kernels executed on the host");
+    properties->totalGlobalMem = capacity();
+    properties->major = 8;
+    properties->minor = 0;
+    properties->multiProcessorCount = 4;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int)
+{
+    *pool = nullptr;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void *)
+{
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
+{
+    *total = capacity();
+    *free = *total > held ? *total - held : 0;
+    return cudaSuccess;
+}
+
+/* ---- streams and graphs ---------------------------------------------------------------------- */
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
+{
+    *stream = new CudaHostStream{};
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream)
+{
+    delete stream;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream)
+{
+    if (stream->capture)
+        return remember(cudaErrorStreamCaptureUnsupported);
+    cuda_host_check_red_zones("before the program waited");
+    return cudaSuccess;
+}
+
+void cuda_host_enqueue(cudaStream_t stream, const std::function<void()> &work)
+{
+    if (stream->capture)
+        stream->capture->work.push_back(work);
+    else
+        work();
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
+{
+    if (stream->capture)
+        return remember(cudaErrorStreamCaptureUnsupported);
+    stream->capture = new CudaHostGraph;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
+{
+    *graph = stream->capture;
+    stream->capture = nullptr;
+    return remember(*graph ? cudaSuccess : cudaErrorInvalidValue);
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, uint64_t)
+{
+    *exec = new CudaHostGraph(*graph);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
+{
+    if (stream->capture)
+        return remember(cudaErrorStreamCaptureUnsupported);
+    for (const std::function<void()> &work : exec->work)
+        work();
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+    delete exec;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    return cudaSuccess;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+cudaError_t cudaMallocAsync(void **data, size_t bytes, cudaStream_t stream)
+{
+    if (stream->capture)
+        return remember(cudaErrorStreamCaptureUnsupported);
+    if (bytes > capacity() - held)
+        return remember(cudaErrorMemoryAllocation);
+    const size_t rounded = (bytes + 255) / 256 * 256;
+    unsigned char *whole =
+        static_cast<unsigned char *>(aligned_alloc(256, rounded + 2 * CUDA_HOST_RED));
+    if (!whole)
+        return remember(cudaErrorMemoryAllocation);
+    memset(whole, CUDA_HOST_POISON, rounded + 2 * CUDA_HOST_RED);
+    allocations()[whole + CUDA_HOST_RED] = bytes;
+    held += bytes;
+    *data = whole + CUDA_HOST_RED;
+    return cudaSuccess;
+}
+
+static bool is_clean(const unsigned char *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (at[i] != CUDA_HOST_POISON)
+            return false;
+    return true;
+}
+
+static void check_red_zones(const unsigned char *data, size_t bytes, const char *when)
+{
+    if (!is_clean(data - CUDA_HOST_RED, CUDA_HOST_RED))
+        cuda_host_fault("%s: wrote ahead of an allocation of %zu bytes", when, bytes);
+    if (!is_clean(data + bytes, CUDA_HOST_RED))
+        cuda_host_fault("%s: wrote behind an allocation of %zu bytes", when, bytes);
+}
+
+void cuda_host_check_red_zones(const char *when)
+{
+    for (const auto &[data, bytes] : allocations())
+        check_red_zones(data, bytes, when);
+}
+
+bool cuda_host_find_memory(const void *at, CudaHostMemory *memory)
+{
+    const unsigned char *byte = static_cast<const unsigned char *>(at);
+    auto next = allocations().upper_bound(byte + CUDA_HOST_RED);
+    if (next == allocations().begin())
+        return false;
+    --next;
+    *memory = {const_cast<unsigned char *>(next->first), next->second};
+    return byte >= next->first - CUDA_HOST_RED && byte < next->first + next->second + CUDA_HOST_RED;
+}
+
+cudaError_t cudaFreeAsync(void *data, cudaStream_t)
+{
+    const auto found = allocations().find(static_cast<unsigned char *>(data));
+    if (found == allocations().end())
+        cuda_host_fault("frees memory that is none of the card's");
+    check_red_zones(found->first, found->second, "at its end");
+    held -= found->second;
+    free(static_cast<unsigned char *>(data) - CUDA_HOST_RED);
+    allocations().erase(found);
+    return cudaSuccess;
+}
+
+/* The card's side of a copy. */
+static void check_span(const void *at, size_t pitch, size_t width, size_t height)
+{
+    CudaHostMemory memory;
+    const size_t span = (height - 1) * pitch + width;
+    if (!cuda_host_find_memory(at, &memory) || at < memory.data ||
+        static_cast<const unsigned char *>(at) + span > memory.data + memory.bytes)
+        cuda_host_fault("a copy of %zu bytes leaves the card's memory", span);
+}
+
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch,
+                              size_t width, size_t height, cudaMemcpyKind kind, cudaStream_t stream)
+{
+    if (width > to_pitch || width > from_pitch)
+        return remember(cudaErrorInvalidValue);
+    if (kind != cudaMemcpyDeviceToDevice && stream->capture)
+        return remember(cudaErrorStreamCaptureUnsupported);
+    cuda_host_enqueue(stream, [=] {
+        if (kind != cudaMemcpyDeviceToHost)
+            check_span(to, to_pitch, width, height);
+        if (kind != cudaMemcpyHostToDevice)
+            check_span(from, from_pitch, width, height);
+        for (size_t i = 0; i < height; i++)
+            memcpy(static_cast<char *>(to) + i * to_pitch,
+                   static_cast<const char *>(from) + i * from_pitch, width);
+    });
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream)
+{
+    return cudaMemcpy2DAsync(to, bytes, from, bytes, bytes, 1, kind, stream);
+}
+
+cudaError_t cudaMemset2DAsync(void *to, size_t pitch, int value, size_t width, size_t height,
+                              cudaStream_t stream)
+{
+    if (width > pitch)
+        return remember(cudaErrorInvalidValue);
+    cuda_host_enqueue(stream, [=] {
+        check_span(to, pitch, width, height);
+        for (size_t i = 0; i < height; i++)
+            memset(static_cast<char *>(to) + i * pitch, value, width);
+    });
+    return cudaSuccess;
+}
+
+/* ---- launches -------------------------------------------------------------------------------- */
+
+static size_t allowed_shared = CUDA_HOST_STATIC;
+
+cudaError_t cuda_host_allow_shared(size_t bytes)
+{
+    if (bytes > CUDA_HOST_SHARED)
+        return remember(cudaErrorInvalidValue);
+    allowed_shared = bytes > allowed_shared ? bytes : allowed_shared;
+    return cudaSuccess;
+}
+
+static bool is_launch(dim3 grid, dim3 block, size_t shared_bytes)
+{
+    const uint64_t threads = (uint64_t)block.x * block.y * block.z;
+    return threads >= 1 && threads <= CUDA_HOST_THREADS && block.z <= 64 && grid.x >= 1 &&
+           grid.x <= INT32_MAX && grid.y >= 1 && grid.y <= 65535 && grid.z >= 1 &&
+           grid.z <= 65535 && shared_bytes <= allowed_shared;
+}
+
+static bool is_to_fail()
+{
+    static size_t left = number_of("DIM_CUDA_HOST_FAIL", 0);
+    return left > 0 && --left == 0;
+}
+
+void cuda_host_launch(const char *kernel, dim3 grid, dim3 block, size_t shared_bytes,
+                      cudaStream_t stream, const std::function<void()> &thread)
+{
+    if (!is_launch(grid, block, shared_bytes))
+        remember(cudaErrorInvalidConfiguration);
+    else if (is_to_fail())
+        remember(cudaErrorIllegalAddress);
+    else
+        cuda_host_enqueue(stream,
+                          [=] { cuda_host_run(kernel, grid, block, shared_bytes, thread); });
+}
