@@ -29,14 +29,11 @@ DimDevice *dim_device_open(const char *name, int n_threads, GError **error)
                     "device \"%s\" is unknown; expected auto, cpu, cuda or ref", name);
         return NULL;
     }
-    DkDevice *dk = dk_device_open(backends[i].backend, n_threads, DK_ISA_ALL);
+    char problem[DK_PROBLEM_BYTES];
+    DkDevice *dk = dk_device_try(backends[i].backend, n_threads, DK_ISA_ALL, problem);
     if (!dk) {
-        g_set_error(error, DIM_ERROR, DIM_ERROR_DEVICE,
-                    backends[i].backend == DK_BACKEND_CUDA
-                        ? "device \"%s\" is not there: this build has no CUDA back end, or the "
-                          "machine no such card"
-                        : "device \"%s\" cannot be opened: there is no memory",
-                    name);
+        g_set_error(error, DIM_ERROR, DIM_ERROR_DEVICE, "device \"%s\" cannot be opened: %s", name,
+                    problem);
         return NULL;
     }
     DimDevice *device = g_new0(DimDevice, 1);
@@ -111,6 +108,9 @@ gboolean dim_dk_check(DkDevice *dk, const char *what, GError **error)
 
     if (status == DK_OK)
         return TRUE;
-    g_set_error(error, DIM_ERROR, (int)codes[status], "%s: %s", what, dk_status_text(status));
+    const char *problem = dk_device_problem(dk);
+    const gboolean known = (status == DK_DEVICE_FAILED || status == DK_UNSUPPORTED) && problem[0];
+    g_set_error(error, DIM_ERROR, (int)codes[status], "%s: %s%s%s", what, dk_status_text(status),
+                known ? ": " : "", known ? problem : "");
     return FALSE;
 }
