@@ -41,7 +41,7 @@ static void *open_module(DkDevice *dev)
     if (!file)
         file = beside_program(beside, sizeof beside) ? beside : DK_CUDA_MODULE;
     if (access(file, F_OK) != 0) {
-        snprintf(dev->problem, sizeof dev->problem, "there is no CUDA module (%s)", file);
+        snprintf(dev->problem, sizeof dev->problem, "there is no CUDA module (%.200s)", file);
         return NULL;
     }
     void *module = dlopen(file, RTLD_NOW | RTLD_LOCAL);
