@@ -27,6 +27,11 @@ static int none_check(const void *config, const DimAutoencoderFiles *files, gint
     return DIM_PARTS_ENCODER | DIM_PARTS_DECODER;
 }
 
+static gboolean none_walk(const void *config, DimNeedFn need, void *data, GError **error)
+{
+    return TRUE;
+}
+
 static DimAutoencoder *none_load(DkDevice *dk, const void *config, double scale_factor,
                                  const DimAutoencoderFiles *files, DimParts parts, DimTask *task,
                                  GError **error)
@@ -74,6 +79,7 @@ const DimAutoencoderClass dim_vae_none = {
     .parse = none_parse,
     .facts = none_facts,
     .check = none_check,
+    .walk = none_walk,
     .load = none_load,
     .free = none_free,
     .decode = none_decode,

@@ -38,6 +38,8 @@ typedef struct DimAutoencoderClass {
      * the numbers of what is there. Headers only. */
     int (*check)(const void *config, const DimAutoencoderFiles *files, gint64 *parameters,
                  GError **error);
+    /* Every tensor of both parts under the names of the published layout. */
+    gboolean (*walk)(const void *config, DimNeedFn need, void *data, GError **error);
     /* NULL, or: looks at the values that must be more than finite. */
     gboolean (*check_values)(const void *config, const DimAutoencoderFiles *files, GError **error);
     DimAutoencoder *(*load)(DkDevice *dk, const void *config, double scale_factor,

@@ -137,6 +137,7 @@ typedef struct {
     char       *id;                  /* the folder's last part: how an installed model is named */
     char       *name, *license, *source; /* for people; license and source may be NULL */
     DimPart     backbone, autoencoder;
+    int         parts;               /* a mask of DimParts: what the folder's files hold */
     char      **classes;             /* names, NULL-terminated; index = label; empty: none are named */
     int         n_classes;
     char      **synonyms;            /* [n_classes], further names with commas between them, or NULL; NULL: no class has any */
@@ -203,6 +204,20 @@ gboolean dim_model_forward (DimModel *model, const DimArray *x, const float *t, 
 gboolean dim_model_encode  (DimModel *model, const DimArray *image, DimArray *z, DimTask *task, GError **error);
 /* and back. tile: pieces of about tile x tile latent pixels; 0 whole, -1 the engine picks. The picture does not depend on it. */
 gboolean dim_model_decode  (DimModel *model, const DimArray *z, int tile, DimArray *image, DimTask *task, GError **error);
+
+/* ---- known-answer runs ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    double seconds;
+    double difference; /* the largest from plain C, of the values' own size (root mean square); -1: nothing was compared */
+} DimCheck;
+
+/* Whether a device computes what it should: small built-in networks of every family run on it and in plain C, alone and in
+ * a batch. About a second. What is wrong is an error (DIM_ERROR_DEVICE, or _NO_MEMORY); `check` may be NULL. */
+gboolean dim_device_check (DimDevice *device, DimCheck *check, GError **error);
+/* The same for the parts that are loaded of a model, on the smallest grid: finite, the same bits alone, in a batch and
+ * once more; in plain C, too, where that takes no more than a second or two. */
+gboolean dim_model_try    (DimModel *model, DimCheck *check, DimTask *task, GError **error);
 
 /* ---- sampling ------------------------------------------------------------------------------------------- */
 

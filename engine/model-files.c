@@ -91,6 +91,7 @@ static gboolean check_backbone(DimModelSpec *spec, GError **error)
                                                            count_needed, &count, error);
 
     spec->info.backbone.parameters = count.parameters;
+    spec->info.parts |= DIM_PARTS_BACKBONE;
     dim_weights_close(&count.weights);
     return good;
 }
@@ -128,10 +129,11 @@ static gboolean check_autoencoder(DimModelSpec *spec, GError **error)
     if (!dim_model_spec_open_autoencoder(spec, DIM_PARTS_ENCODER | DIM_PARTS_DECODER, &files,
                                          error))
         return FALSE;
-    spec->autoencoder_parts = spec->autoencoder->check(spec->autoencoder_config, &files,
-                                                       &spec->info.autoencoder.parameters, error);
+    const int parts = spec->autoencoder->check(spec->autoencoder_config, &files,
+                                               &spec->info.autoencoder.parameters, error);
     dim_autoencoder_files_close(&files);
-    return spec->autoencoder_parts != 0;
+    spec->info.parts |= parts;
+    return parts != 0;
 }
 
 gboolean dim_model_spec_check_files(DimModelSpec *spec, GError **error)

@@ -17,9 +17,9 @@ static gboolean check_parts(const DimModelSpec *spec, DimParts parts, GError **e
     } wanted[] = {
         {DIM_PARTS_BACKBONE, spec->net != NULL, "the model has no backbone"},
         {DIM_PARTS_ENCODER | DIM_PARTS_DECODER, has_autoencoder, "the model has no autoencoder"},
-        {DIM_PARTS_ENCODER, spec->autoencoder_parts & DIM_PARTS_ENCODER,
+        {DIM_PARTS_ENCODER, spec->info.parts & DIM_PARTS_ENCODER,
          "the autoencoder's files hold no encoder"},
-        {DIM_PARTS_DECODER, spec->autoencoder_parts & DIM_PARTS_DECODER,
+        {DIM_PARTS_DECODER, spec->info.parts & DIM_PARTS_DECODER,
          "the autoencoder's files hold no decoder"},
     };
 

@@ -21,8 +21,7 @@ typedef struct {
     const DimAutoencoderClass *autoencoder; /* NULL: none */
     void *autoencoder_config;
     char *encoder_weights,
-        *decoder_weights;  /* the same string twice for one file; NULL: not named */
-    int autoencoder_parts; /* DIM_PARTS_* that the files hold */
+        *decoder_weights; /* the same string twice for one file; NULL: not named */
     double scale_factor;
 
     char *classes_file, *synonyms_file; /* NULL: they are in model.json, or there are none */

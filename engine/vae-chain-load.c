@@ -44,6 +44,39 @@ gboolean dim_chain_walk(const DimChain *chain, DimLayerName name, const void *na
 }
 
 typedef struct {
+    DimNeedFn need;
+    void *data;
+    GError **error;
+} Needs;
+
+/* A kernel's shape in full; answers the rank. */
+static int layer_shape(const DimNeed *need, gint64 shape[4])
+{
+    const DimLayer *layer = &need->layer;
+
+    shape[0] = (gint64)layer->out + layer->unused;
+    shape[1] = layer->in;
+    shape[2] = shape[3] = layer->kernel;
+    return need->is_bias || layer->kernel == 0 ? 1 : 4;
+}
+
+static gboolean visit_needs(const DimNeed *need, void *data)
+{
+    const Needs *needs = data;
+    gint64 shape[4];
+    const int rank = layer_shape(need, shape);
+
+    return needs->need(need->name, rank, shape, needs->data, needs->error);
+}
+
+gboolean dim_chain_needs(const DimChain *chain, DimLayerName name, const void *name_data,
+                         DimNeedFn need, void *data, GError **error)
+{
+    Needs needs = {need, data, error};
+    return dim_chain_walk(chain, name, name_data, visit_needs, &needs);
+}
+
+typedef struct {
     const DimWeights *weights;
     int n_present;
     gint64 parameters;
@@ -70,9 +103,8 @@ int dim_chain_present(const DimChain *chain, const DimWeights *weights, DimLayer
 static const DimTensor *need_tensor(const DimWeights *weights, const DimNeed *need, GError **error)
 {
     const DimLayer *layer = &need->layer;
-    const gint64 shape[] = {(gint64)layer->out + layer->unused, layer->in, layer->kernel,
-                            layer->kernel};
-    int rank = need->is_bias || layer->kernel == 0 ? 1 : 4;
+    gint64 shape[4];
+    int rank = layer_shape(need, shape);
 
     if (rank == 4 && layer->is_matrix) {
         const DimTensor *tensor = dim_weights_find(weights, need->name);

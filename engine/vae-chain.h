@@ -131,6 +131,9 @@ gsize dim_chain_bytes(const DimChain *chain, int height, int width, double share
 
 gboolean dim_chain_walk(const DimChain *chain, DimLayerName name, const void *name_data,
                         DimNeedVisit visit, void *data);
+/* The same by name and shape alone. */
+gboolean dim_chain_needs(const DimChain *chain, DimLayerName name, const void *name_data,
+                         DimNeedFn need, void *data, GError **error);
 /* How many of the tensors that the chain needs are in the file. */
 int dim_chain_present(const DimChain *chain, const DimWeights *weights, DimLayerName name,
                       const void *data);

@@ -89,6 +89,22 @@ static int kl_check(const void *config, const DimAutoencoderFiles *files, gint64
     return (encoder ? DIM_PARTS_ENCODER : 0) | (decoder ? DIM_PARTS_DECODER : 0);
 }
 
+/* As ldm has it. */
+static gboolean kl_walk(const void *config, DimNeedFn need, void *data, GError **error)
+{
+    gboolean going = TRUE;
+
+    for (int part = 0; going && part < 2; part++) {
+        const DimKlNames names = {.is_encoder = part == 0,
+                                  .n_levels = ((const DimKlConfig *)config)->n_levels};
+        DimChain chain;
+        make_chain(&chain, config, &names);
+        going = dim_chain_needs(&chain, dim_kl_name, &names, need, data, error);
+        dim_chain_clear(&chain);
+    }
+    return going;
+}
+
 static void kl_free(DkDevice *dk, DimAutoencoder *autoencoder)
 {
     Kl *ae = (Kl *)autoencoder;
@@ -156,6 +172,7 @@ const DimAutoencoderClass dim_vae_kl = {
     .parse = dim_kl_parse,
     .facts = kl_facts,
     .check = kl_check,
+    .walk = kl_walk,
     .load = kl_load,
     .free = kl_free,
     .decode = kl_decode,

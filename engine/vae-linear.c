@@ -66,18 +66,35 @@ static DimWeights *file_of(const DimAutoencoderFiles *files)
     return files->decoder ? files->decoder : files->encoder;
 }
 
+static gboolean linear_walk(const void *config, DimNeedFn need, void *data, GError **error)
+{
+    const LinearConfig *c = config;
+    const gint64 n = block_numbers(c), k = c->channels;
+
+    return need("mean", 1, &n, data, error) && need("basis", 2, (gint64[]){n, k}, data, error) &&
+           need("scale", 1, &k, data, error);
+}
+
+typedef struct {
+    const DimWeights *weights;
+    const DimTensor **tensors;
+    int n;
+} Find;
+
+static gboolean find_tensor(const char *name, int rank, const gint64 *sizes, void *data,
+                            GError **error)
+{
+    Find *find = data;
+    return (find->tensors[find->n++] = dim_weights_need(find->weights, name, rank, sizes, error)) !=
+           NULL;
+}
+
 /* mean, basis, scale */
 static gboolean find_tensors(const LinearConfig *c, const DimWeights *weights,
                              const DimTensor *tensors[3], GError **error)
 {
-    static const char *const names[] = {"mean", "basis", "scale"};
-    const gint64 n = block_numbers(c), k = c->channels;
-    const gint64 shapes[3][2] = {{n}, {n, k}, {k}};
-
-    for (int i = 0; i < 3; i++)
-        if (!(tensors[i] = dim_weights_need(weights, names[i], i == 1 ? 2 : 1, shapes[i], error)))
-            return FALSE;
-    return TRUE;
+    Find find = {weights, tensors, 0};
+    return linear_walk(c, find_tensor, &find, error);
 }
 
 static int linear_check(const void *config, const DimAutoencoderFiles *files, gint64 *parameters,
@@ -295,6 +312,7 @@ const DimAutoencoderClass dim_vae_linear = {
     .parse = linear_parse,
     .facts = linear_facts,
     .check = linear_check,
+    .walk = linear_walk,
     .check_values = linear_check_values,
     .load = linear_load,
     .free = linear_free,

@@ -219,6 +219,21 @@ static int tae_check(const void *config, const DimAutoencoderFiles *files, gint6
     return (encoder ? DIM_PARTS_ENCODER : 0) | (decoder ? DIM_PARTS_DECODER : 0);
 }
 
+/* As diffusers has it, in one file. */
+static gboolean tae_walk(const void *config, DimNeedFn need, void *data, GError **error)
+{
+    DimChain encoder, decoder;
+
+    make_encoder(&encoder, config, 1);
+    make_decoder(&decoder, config, 1);
+    const gboolean going =
+        dim_chain_needs(&encoder, tae_name, &diffusers_encoder, need, data, error) &&
+        dim_chain_needs(&decoder, tae_name, &diffusers_decoder, need, data, error);
+    dim_chain_clear(&encoder);
+    dim_chain_clear(&decoder);
+    return going;
+}
+
 /* ---- loading and running
  * ----------------------------------------------------------------------------- */
 
@@ -291,6 +306,7 @@ const DimAutoencoderClass dim_vae_tae = {
     .parse = tae_parse,
     .facts = tae_facts,
     .check = tae_check,
+    .walk = tae_walk,
     .load = tae_load,
     .free = tae_free,
     .decode = tae_decode,

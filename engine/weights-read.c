@@ -160,12 +160,12 @@ static gboolean runs_next(Runs *runs)
     return FALSE;
 }
 
-static void advise(const DimEntry *entry, int advice)
+static void advise(const DimWeights *weights, const DimEntry *entry, int advice)
 {
     const gsize page = (gsize)sysconf(_SC_PAGESIZE), skew = (gsize)entry->data % page;
     const gsize bytes = (gsize)entry->tensor.count * (gsize)dim_type_bits(entry->type) / 8;
 
-    if (bytes >= ADVISE_BYTES)
+    if (bytes >= ADVISE_BYTES && !weights->values) /* what is no file cannot be read again */
         madvise((void *)(entry->data - skew), bytes, advice);
 }
 
@@ -196,7 +196,7 @@ gboolean dim_weights_read_f32(DimWeights *weights, const DimTensor *tensor, floa
         return TRUE;
     if (!verify(weights, entry, error))
         return FALSE;
-    advise(entry, MADV_SEQUENTIAL);
+    advise(weights, entry, MADV_SEQUENTIAL);
     const gint64 bytes = dim_type_bits(entry->type) / 8;
     Runs runs = runs_begin(entry);
     const gint64 n = runs.sizes[runs.rank - 1], step = runs.strides[runs.rank - 1] * bytes;
@@ -206,7 +206,7 @@ gboolean dim_weights_read_f32(DimWeights *weights, const DimTensor *tensor, floa
         out += n;
     } while (runs_next(&runs));
     /* What was read once is not read again: the file shall not count as our memory, too. */
-    advise(entry, MADV_DONTNEED);
+    advise(weights, entry, MADV_DONTNEED);
     return TRUE;
 }
 
@@ -260,7 +260,7 @@ static gboolean check_values(const DimWeights *weights, const DimEntry *entry, D
 
     if (type > DIM_TYPE_F64)
         return TRUE;
-    advise(entry, MADV_SEQUENTIAL);
+    advise(weights, entry, MADV_SEQUENTIAL);
     do {
         for (gint64 i = 0; i < n; i += ADVISE_BYTES) {
             const guint8 *p = entry->data + runs.offset * bytes + i * step;

@@ -72,7 +72,7 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Sorted pointers rather than a hash table: no file can choose names that make it slow. */
-static gboolean index_names(DimWeights *weights, GError **error)
+gboolean dim_weights_index(DimWeights *weights, GError **error)
 {
     const int n = weights->n_entries;
 
@@ -149,13 +149,22 @@ static gboolean read_table(DimWeights *weights, GError **error)
     return dim_safetensors_read(weights, error);
 }
 
+DimWeights *dim_weights_new(const char *origin)
+{
+    DimWeights *weights = g_new0(DimWeights, 1);
+
+    weights->origin = g_strdup(origin);
+    weights->format = "memory";
+    return weights;
+}
+
 DimWeights *dim_weights_open_as(const char *path, const char *origin, GError **error)
 {
     DimWeights *weights = g_new0(DimWeights, 1);
 
     weights->origin = g_strdup(origin);
     if (!dim_file_map(&weights->file, path, origin, error) || !read_table(weights, error) ||
-        !index_names(weights, error))
+        !dim_weights_index(weights, error))
         dim_weights_close(&weights);
     return weights;
 }
@@ -177,6 +186,7 @@ void dim_weights_close(DimWeights **weights)
     g_free(w->by_name);
     dim_zip_clear(&w->zip);
     g_free(w->key);
+    g_free(w->values);
     g_free(w->origin);
     dim_file_unmap(&w->file);
     g_free(w);

@@ -55,10 +55,16 @@ struct DimWeights {
     int n_entries, n_reserved;
     DimEntry **by_name;
     DimZip zip;
+    float *values; /* of a table made in memory (weights-made.c); NULL: it is a file's */
 };
 
 /* Opens `path` and calls it `origin` in errors. */
 DimWeights *dim_weights_open_as(const char *path, const char *origin, GError **error);
+
+/* A table without a file: empty; to be filled by dim_weights_add, then indexed. */
+DimWeights *dim_weights_new(const char *origin);
+/* Makes the names known to dim_weights_find; a name that is there twice is refused. */
+gboolean dim_weights_index(DimWeights *weights, GError **error);
 
 /* Elements of a shape; FALSE when a side is negative or absurd, or the product does not fit. */
 gboolean dim_shape_count(int rank, const gint64 *sizes, gint64 *count);

@@ -16,6 +16,7 @@ int tool_encode(int argc, char **argv);
 int tool_sample(int argc, char **argv);
 int tool_bench(int argc, char **argv);
 int tool_info(int argc, char **argv);
+int tool_check(int argc, char **argv);
 int tool_hash(int argc, char **argv);
 int tool_train(int argc, char **argv);
 int tool_codec(int argc, char **argv);

@@ -1,0 +1,17 @@
+/* Weights without a file: every tensor that a configuration needs, of random numbers, in memory.
+ * For known-answer runs.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#ifndef DIM_WEIGHTS_MADE_H
+#define DIM_WEIGHTS_MADE_H
+
+#include "autoencoder.h"
+
+/* The same numbers on every machine, such that activations stay near 1. `table_side`: of a `dim`'s
+ * position table, in tokens. dim_weights_close frees them. */
+DimWeights *dim_weights_make_net(const DimNetClass *net, const void *config, int table_side,
+                                 GError **error);
+DimWeights *dim_weights_make_autoencoder(const DimAutoencoderClass *autoencoder, const void *config,
+                                         GError **error);
+
+#endif
