@@ -25,6 +25,7 @@ G_BEGIN_DECLS
 #define DIM_VERSION_TEXT "0.1.0"
 #define DIM_SIDE_MIN 16
 #define DIM_SEED_MAX G_GINT64_CONSTANT (9007199254740991) /* 2^53 - 1: exact in JSON and in a double */
+#define DIM_RECIPE_KEY "gimp-dim-recipe" /* under which files carry one: PNG text, safetensors' metadata */
 
 /* ---- errors -------------------------------------------------------------------------------------------- */
 
@@ -91,6 +92,7 @@ DimWeights      *dim_weights_open   (const char *file, GError **error);
 void             dim_weights_close  (DimWeights **weights);
 const char      *dim_weights_format (const DimWeights *weights); /* "safetensors" or "torch-zip" */
 const char      *dim_weights_key    (const DimWeights *weights); /* the nested dictionary that was taken ("ema"), or NULL */
+const char      *dim_weights_recipe (const DimWeights *weights); /* the text that dim_tensors_save_recipe has written, or NULL */
 int              dim_weights_count  (const DimWeights *weights);
 const DimTensor *dim_weights_tensor (const DimWeights *weights, int index); /* in the file's order */
 const DimTensor *dim_weights_find   (const DimWeights *weights, const char *name); /* NULL: not there */
@@ -103,6 +105,9 @@ gboolean dim_weights_check    (DimWeights *weights, DimTask *task, GError **erro
 /* Writes F32 tensors as safetensors under a temporary name, then renames. */
 struct DimArray;
 gboolean dim_tensors_save (const char *file, int n, const char *const *names, const struct DimArray *arrays, GError **error);
+/* One of them, with the recipe (UTF-8) that makes it in the header's __metadata__. */
+gboolean dim_tensors_save_recipe (const char *file, const char *name, const struct DimArray *array, const char *recipe,
+                                  GError **error);
 
 /* A file that is there whole or not at all: written under a temporary name beside it, renamed by commit. */
 typedef struct DimOutput DimOutput;
@@ -335,6 +340,9 @@ gboolean dim_recipe_resolve    (const DimRecipe *recipe, const DimModelInfo *inf
 /* What ran, with nothing left to defaults: the recipe that makes the same picture again. Initialises *record. */
 void     dim_recipe_record     (DimRecipe *record, const DimModel *model, const DimParams *params, const DimOptions *options,
                                 const char *model_hash);
+/* The first key in which two records of runs are not one picture's, NULL: they are. Not compared: the model's name where both
+ * have its hash, the recipe's own name, and the device, on which pictures differ by rounding only. Static. */
+const char *dim_recipe_difference (const DimRecipe *a, const DimRecipe *b);
 
 G_END_DECLS
 #endif

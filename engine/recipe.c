@@ -63,6 +63,36 @@ void dim_recipe_copy(DimRecipe *to, const DimRecipe *from)
             *FIELD(char *, to, i) = g_strdup(*FIELD(char *, from, i));
 }
 
+static gboolean is_same(const DimRecipe *a, const DimRecipe *b, gsize i)
+{
+    switch (fields[i].kind) {
+    case TEXT:
+        return !strcmp(*FIELD(char *, a, i), *FIELD(char *, b, i));
+    case COUNT:
+        return *FIELD(int, a, i) == *FIELD(int, b, i);
+    case NUMBER:
+        return *FIELD(double, a, i) == *FIELD(double, b, i);
+    case SEED:
+        return *FIELD(gint64, a, i) == *FIELD(gint64, b, i);
+    }
+    g_assert_not_reached();
+}
+
+const char *dim_recipe_difference(const DimRecipe *a, const DimRecipe *b)
+{
+    const gboolean hashed = *a->model_hash && *b->model_hash;
+    const char *const passed[] = {"name", "device", hashed ? "model" : NULL, NULL};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(fields); i++)
+        if (!g_strv_contains(passed, fields[i].key) && !is_same(a, b, i))
+            return fields[i].key;
+    json_t *first = json_loads(a->unknown, 0, NULL), *second = json_loads(b->unknown, 0, NULL);
+    const gboolean same = first && second ? json_equal(first, second) : first == second;
+    json_decref(first);
+    json_decref(second);
+    return same ? NULL : "further keys";
+}
+
 /* ---- reading ---- */
 
 static gboolean read_text(const json_t *object, const char *key, char **text, const char *origin,

@@ -142,7 +142,17 @@ static gboolean read_entry(Reader *r)
            dim_weights_add(r->weights, &entry, r->scan.item, strlen(r->scan.item), r->error);
 }
 
-/* An object of texts; nobody asks for them. */
+static gboolean keep_recipe(Reader *r)
+{
+    DimWeights *weights = r->weights;
+
+    if (weights->recipe)
+        return fail_tensor(r, "has " DIM_RECIPE_KEY " twice");
+    weights->recipe = dim_text_copy(r->scan.string, strlen(r->scan.string));
+    return weights->recipe || dim_fail_memory(r->error, weights->origin, strlen(r->scan.string));
+}
+
+/* An object of texts, of which one is of use. */
 static gboolean read_metadata(Reader *r)
 {
     gboolean more;
@@ -152,8 +162,11 @@ static gboolean read_metadata(Reader *r)
     for (int i = 0; dim_scan_more(&r->scan, i == 0, '}', &more); i = 1) {
         if (!more)
             return TRUE;
-        if (!dim_scan_string(&r->scan) || !dim_scan_mark(&r->scan, ':') ||
-            !dim_scan_string(&r->scan))
+        if (!dim_scan_string(&r->scan))
+            return FALSE;
+        const gboolean is_recipe = !strcmp(r->scan.string, DIM_RECIPE_KEY);
+        if (!dim_scan_mark(&r->scan, ':') || !dim_scan_string(&r->scan) ||
+            (is_recipe && !keep_recipe(r)))
             return FALSE;
     }
     return FALSE;
@@ -258,10 +271,15 @@ gboolean dim_safetensors_read(DimWeights *weights, GError **error)
 }
 
 /* The header, padded so that data begin at a multiple of 8. NULL: no memory. */
-static char *make_header(int n, const char *const *names, const DimArray *arrays, DimType type)
+static char *make_header(int n, const char *const *names, const DimArray *arrays, DimType type,
+                         const char *recipe)
 {
     json_t *root = json_object();
+    const gsize n_items = (gsize)n + (recipe != NULL);
     gint64 at = 0;
+
+    if (recipe)
+        json_object_set_new(root, "__metadata__", json_pack("{s:s}", DIM_RECIPE_KEY, recipe));
 
     for (int i = 0; i < n; i++) {
         json_t *shape = json_array();
@@ -274,7 +292,7 @@ static char *make_header(int n, const char *const *names, const DimArray *arrays
                                       (json_int_t)end));
         at = end;
     }
-    char *text = json_object_size(root) == (gsize)n ? json_dumps(root, JSON_COMPACT) : NULL;
+    char *text = json_object_size(root) == n_items ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     if (!text)
         return NULL;
@@ -317,10 +335,11 @@ static void write_f32(FILE *stream, const float *values, gint64 count)
 }
 
 gboolean dim_tensors_save_as(const char *file, int n, const char *const *names,
-                             const DimArray *arrays, DimType type, GError **error)
+                             const DimArray *arrays, DimType type, const char *recipe,
+                             GError **error)
 {
     g_assert(type == DIM_TYPE_F32 || type == DIM_TYPE_BF16);
-    g_autofree char *header = make_header(n, names, arrays, type);
+    g_autofree char *header = make_header(n, names, arrays, type, recipe);
 
     if (!header)
         return dim_fail(error, DIM_ERROR_NO_MEMORY, file, "no memory for the header");
@@ -340,5 +359,11 @@ gboolean dim_tensors_save_as(const char *file, int n, const char *const *names,
 gboolean dim_tensors_save(const char *file, int n, const char *const *names, const DimArray *arrays,
                           GError **error)
 {
-    return dim_tensors_save_as(file, n, names, arrays, DIM_TYPE_F32, error);
+    return dim_tensors_save_as(file, n, names, arrays, DIM_TYPE_F32, NULL, error);
+}
+
+gboolean dim_tensors_save_recipe(const char *file, const char *name, const DimArray *array,
+                                 const char *recipe, GError **error)
+{
+    return dim_tensors_save_as(file, 1, &name, array, DIM_TYPE_F32, recipe, error);
 }

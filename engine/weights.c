@@ -187,6 +187,7 @@ void dim_weights_close(DimWeights **weights)
     dim_zip_clear(&w->zip);
     g_free(w->key);
     g_free(w->values);
+    g_free(w->recipe);
     g_free(w->origin);
     dim_file_unmap(&w->file);
     g_free(w);
@@ -201,6 +202,11 @@ const char *dim_weights_format(const DimWeights *weights)
 const char *dim_weights_key(const DimWeights *weights)
 {
     return weights->key;
+}
+
+const char *dim_weights_recipe(const DimWeights *weights)
+{
+    return weights->recipe;
 }
 
 int dim_weights_count(const DimWeights *weights)

@@ -50,6 +50,7 @@ struct DimWeights {
     char *origin; /* the file, as errors name it */
     const char *format;
     char *key;
+    char *recipe; /* of the metadata, or NULL */
     DimFile file;
     DimEntry *entries; /* in the file's order */
     int n_entries, n_reserved;
@@ -78,8 +79,9 @@ gboolean dim_weights_add(DimWeights *weights, const DimEntry *entry, const char 
 gboolean dim_safetensors_read(DimWeights *weights, GError **error);
 gboolean dim_torch_zip_read(DimWeights *weights, GError **error);
 
-/* dim_tensors_save in F32 or, rounded, in BF16. */
+/* dim_tensors_save in F32 or, rounded, in BF16; recipe: as dim_tensors_save_recipe, or NULL. */
 gboolean dim_tensors_save_as(const char *file, int n, const char *const *names,
-                             const DimArray *arrays, DimType type, GError **error);
+                             const DimArray *arrays, DimType type, const char *recipe,
+                             GError **error);
 
 #endif

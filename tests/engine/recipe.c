@@ -122,6 +122,41 @@ static void test_unknown(void)
     dim_recipe_clear(&recipe);
 }
 
+/* What decides about a picture is compared, whatever else is told apart from it. */
+static void test_difference(void)
+{
+    DimRecipe a, b;
+
+    fill(&a);
+    dim_recipe_init(&b);
+    g_assert_cmpstr(dim_recipe_difference(&a, &b), ==, "model");
+    dim_recipe_clear(&b);
+    dim_recipe_copy(&b, &a);
+    g_assert_null(dim_recipe_difference(&a, &b));
+    set(&b.name, "");
+    set(&b.model, "/elsewhere/textures");
+    set(&b.device, "cpu: AVX-512");
+    g_assert_null(dim_recipe_difference(&a, &b));
+    set(&a.unknown, "{\"noise\": 1, \"mask\": []}");
+    g_assert_cmpstr(dim_recipe_difference(&a, &b), ==, "further keys");
+    set(&b.unknown, "{\"mask\": [], \"noise\":1}");
+    g_assert_null(dim_recipe_difference(&a, &b));
+    set(&b.program, "gimp-dim 0.0.9");
+    g_assert_cmpstr(dim_recipe_difference(&a, &b), ==, "program");
+    set(&b.model_hash, "abd");
+    g_assert_cmpstr(dim_recipe_difference(&a, &b), ==, "model_hash");
+    b.seed--;
+    g_assert_cmpstr(dim_recipe_difference(&a, &b), ==, "seed");
+    b.guidance += 1e-15;
+    g_assert_cmpstr(dim_recipe_difference(&a, &b), ==, "guidance");
+    b.height++;
+    g_assert_cmpstr(dim_recipe_difference(&a, &b), ==, "height");
+    set(&b.model_hash, "");
+    g_assert_cmpstr(dim_recipe_difference(&a, &b), ==, "model");
+    dim_recipe_clear(&a);
+    dim_recipe_clear(&b);
+}
+
 static void test_refused(gconstpointer json)
 {
     g_autoptr(GError) error = NULL;
@@ -262,6 +297,7 @@ int main(int argc, char **argv)
     g_test_add_func("/recipe/round-trip", test_round_trip);
     g_test_add_func("/recipe/partial", test_partial);
     g_test_add_func("/recipe/unknown", test_unknown);
+    g_test_add_func("/recipe/difference", test_difference);
     g_test_add_func("/recipe/files", test_files);
     g_test_add_func("/recipe/options", test_options);
     g_test_add_func("/recipe/options-refused", test_options_refused);

@@ -135,6 +135,7 @@ static void test_headers_refused(void)
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[0,9223372036854775808],\"data_offsets\":[0,0]}}",
         "{\"__metadata__\":{},\"__metadata__\":{}}",
         "{\"__metadata__\":{\"a\":1}}",
+        "{\"__metadata__\":{\"gimp-dim-recipe\":\"\",\"gimp-dim-recipe\":\"\"}}",
     };
     char *folder = make_folder();
 
@@ -417,6 +418,31 @@ static void test_round_trip(void)
     remove_folder(folder);
 }
 
+/* The text comes back as it was; a file without one, or with other metadata, has none. */
+static void test_recipe(void)
+{
+    static const char text[] = "{\n  \"class\": \"gr\xc3\xa4s\\n\"\n}\n";
+    char *folder = make_folder();
+    g_autofree char *path = g_build_filename(folder, "out.safetensors", NULL);
+    float a[6] = {1, -0.0f, 3, 1e-40f, 5e30f, 6};
+    const DimArray array = {a, 2, {2, 3}};
+    GError *error = NULL;
+
+    g_assert_true(dim_tensors_save_recipe(path, "z", &array, text, &error));
+    g_assert_no_error(error);
+    DimWeights *weights = dim_weights_open(path, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(dim_weights_count(weights), ==, 1);
+    g_assert_cmpstr(dim_weights_recipe(weights), ==, text);
+    check_values(weights, "z", 6, a);
+    dim_weights_close(&weights);
+    weights = open_header(folder, "{\"__metadata__\":{\"format\":\"pt\"}}", &error);
+    g_assert_no_error(error);
+    g_assert_null(dim_weights_recipe(weights));
+    dim_weights_close(&weights);
+    remove_folder(folder);
+}
+
 static int count_files(const char *folder)
 {
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
@@ -550,6 +576,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pickle/last-value-wins", test_last_value_wins);
     g_test_add_func("/pickle/integers", test_integers);
     g_test_add_func("/output/round-trip", test_round_trip);
+    g_test_add_func("/output/recipe", test_recipe);
     g_test_add_func("/output/whole", test_output);
     g_test_add_func("/output/link", test_output_link);
     g_test_add_func("/output/full", test_output_full);
