@@ -62,7 +62,7 @@ static void put_texts(Writer *writer, const char *recipe)
     png_text texts[] = {
         {.compression = PNG_TEXT_COMPRESSION_NONE, .key = (char *)"Software", .text = software},
         {.compression = PNG_ITXT_COMPRESSION_NONE,
-         .key = (char *)TOOL_PNG_KEYWORD,
+         .key = (char *)DIM_RECIPE_KEY,
          .text = (char *)recipe},
     };
     png_set_text(writer->png, writer->info, texts, recipe ? 2 : 1);
@@ -125,6 +125,7 @@ typedef struct {
     png_structp png;
     png_infop before, after; /* what stands before the pixels, and behind them */
     FILE *stream;
+    gboolean whole; /* reads on where the recipe has been found */
     char message[100];
 } Reader;
 
@@ -134,7 +135,7 @@ static const char *find_recipe(Reader *reader, png_infop info)
     const int n = png_get_text(reader->png, info, &texts, NULL);
 
     for (int i = 0; i < n; i++)
-        if (!strcmp(texts[i].key, TOOL_PNG_KEYWORD))
+        if (!strcmp(texts[i].key, DIM_RECIPE_KEY))
             return texts[i].text;
     return NULL;
 }
@@ -147,19 +148,19 @@ static const char *walk(Reader *reader)
     png_set_chunk_malloc_max(reader->png, CHUNK_MAX);
     png_init_io(reader->png, reader->stream);
     png_read_info(reader->png, reader->before);
-    const char *found = find_recipe(reader, reader->before);
-    if (found)
-        return found;
+    const char *early = find_recipe(reader, reader->before);
+    if (early && !reader->whole)
+        return early;
     for (int pass = png_set_interlace_handling(reader->png); pass > 0; pass--)
         for (png_uint_32 i = 0; i < png_get_image_height(reader->png, reader->before); i++)
             png_read_row(reader->png, NULL, NULL);
     png_read_end(reader->png, reader->after);
-    return find_recipe(reader, reader->after);
+    return early ? early : find_recipe(reader, reader->after);
 }
 
-gboolean tool_png_read_recipe(const char *file, char **json, GError **error)
+static gboolean read_recipe(const char *file, gboolean whole, char **json, GError **error)
 {
-    Reader reader = {.stream = fopen(file, "rb")};
+    Reader reader = {.stream = fopen(file, "rb"), .whole = whole};
     char *found = NULL;
 
     if (!reader.stream) {
@@ -187,6 +188,16 @@ gboolean tool_png_read_recipe(const char *file, char **json, GError **error)
     }
     *json = found;
     return TRUE;
+}
+
+gboolean tool_png_read_recipe(const char *file, char **json, GError **error)
+{
+    return read_recipe(file, FALSE, json, error);
+}
+
+gboolean tool_png_read_whole(const char *file, char **json, GError **error)
+{
+    return read_recipe(file, TRUE, json, error);
 }
 
 gboolean tool_png_is(const char *file)

@@ -20,6 +20,7 @@ struct ToolProgress {
     const char *name;
     DimTask *task; /* one of these, or none */
     DimSampler *sampler;
+    gint64 at, n; /* of a row of samplers; 0, 1: a single one */
     gint64 since; /* microseconds, when it began to be watched */
     double begun; /* how much of it was done then */
     char note[40];
@@ -27,9 +28,11 @@ struct ToolProgress {
 
 static double fraction(const ToolProgress *progress)
 {
-    return progress->sampler ? dim_sampler_progress(progress->sampler)
-           : progress->task  ? dim_task_progress(progress->task)
-                             : 0;
+    const double part = progress->sampler ? dim_sampler_progress(progress->sampler)
+                        : progress->task  ? dim_task_progress(progress->task)
+                                          : 0;
+
+    return ((double)progress->at + part) / (double)progress->n;
 }
 
 static void cancel(ToolProgress *progress)
@@ -98,6 +101,7 @@ ToolProgress *tool_progress_begin(void)
     ToolProgress *progress = g_new0(ToolProgress, 1);
 
     progress->draws = isatty(STDERR_FILENO);
+    progress->n = 1;
     g_mutex_init(&progress->lock);
     sigemptyset(&progress->signals);
     add_signal(&progress->signals, SIGINT);
@@ -124,15 +128,23 @@ void tool_progress_end(ToolProgress **address)
     *address = NULL;
 }
 
-static void watch_now(ToolProgress *progress, const char *name, DimTask *task, DimSampler *sampler)
+static void watch_now(ToolProgress *progress, const char *name, DimTask *task, DimSampler *sampler,
+                      gint64 at, gint64 n)
 {
     g_mutex_lock(&progress->lock);
     progress->name = name;
     progress->task = task;
     progress->sampler = sampler;
-    progress->since = g_get_monotonic_time();
-    progress->begun = MIN(fraction(progress), 0.999999);
+    progress->at = at;
+    progress->n = n;
+    if (at == 0) {
+        progress->since = g_get_monotonic_time();
+        progress->begun = MIN(fraction(progress), 0.999999);
+    }
     *progress->note = '\0';
+    if (n > 1 && sampler)
+        g_snprintf(progress->note, sizeof progress->note,
+                   "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, at + 1, n);
     if (progress->cancelled)
         cancel(progress);
     g_mutex_unlock(&progress->lock);
@@ -140,7 +152,7 @@ static void watch_now(ToolProgress *progress, const char *name, DimTask *task, D
 
 void tool_progress_task(ToolProgress *progress, const char *name, DimTask *task)
 {
-    watch_now(progress, name, task, NULL);
+    watch_now(progress, name, task, NULL, 0, 1);
 }
 
 void tool_progress_hide(ToolProgress *progress)
@@ -174,7 +186,8 @@ void tool_progress_note(ToolProgress *progress, const char *note)
     g_mutex_unlock(&progress->lock);
 }
 
-void tool_progress_sampler(ToolProgress *progress, const char *name, DimSampler *sampler)
+void tool_progress_sampler(ToolProgress *progress, const char *name, DimSampler *sampler, gint64 at,
+                           gint64 n)
 {
-    watch_now(progress, name, NULL, sampler);
+    watch_now(progress, name, NULL, sampler, at, n);
 }

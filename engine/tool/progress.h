@@ -24,6 +24,9 @@ gboolean tool_progress_draws(ToolProgress *progress);
 void tool_progress_say(ToolProgress *progress, const char *line);
 /* A few words behind the bar, until something else is watched; copied. */
 void tool_progress_note(ToolProgress *progress, const char *note);
-void tool_progress_sampler(ToolProgress *progress, const char *name, DimSampler *sampler);
+/* Item `at` of n, from 0 up: the bar and the time left are of all n. sampler NULL: none now, and
+ * `at` of them are done. */
+void tool_progress_sampler(ToolProgress *progress, const char *name, DimSampler *sampler, gint64 at,
+                           gint64 n);
 
 #endif

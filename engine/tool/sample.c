@@ -1,27 +1,22 @@
-/* `dim sample`: a picture from a class and a seed, or from a recipe.
+/* `dim sample`: pictures from classes and seeds, or from a recipe.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
-#include "tool.h"
-
-#include <float.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "earlier.h"
+#include "items.h"
 #include "png.h"
 #include "progress.h"
-
-typedef struct {
-    ToolCommon common;
-    char *class_name, *size, *steps, *sampler, *guidance, *seed, *upsample, *seamless, *recipe_file;
-    char *interval, *rng;
-    char *noise, *latent, *output;
-    int tile;
-} Options;
+#include "sample-options.h"
 
 /* Everything that a run holds; cleared in one place, whatever was reached. */
 typedef struct {
-    const Options *options;
+    const ToolSample *options;
+    ToolItems items;
+    gint64 seed;                      /* of item 0 */
+    char *picture_file, *latent_file; /* of the item at hand; NULL: not asked for */
+    gboolean has_picture, has_latent; /* it is there already, as it is wanted */
     DimRecipe asked, record;
     DimOptions engine;
     DimParams params;
@@ -32,99 +27,14 @@ typedef struct {
     DimArray noise, step_noise, latent;
     float *rgb;
     ToolProgress *progress;
-    DimTask loading, hashing;
+    DimTask loading, hashing, looking;
     GThread *hash_thread; /* gives the model's hash, or NULL */
+    char *hash;
     char *unknown_keys;   /* of the recipe; NULL: none */
     gboolean other_model; /* than the recipe's */
 } Run;
 
-/* ---- options over the recipe ---- */
-
-static gboolean read_whole(const char *option, const char *text, gint64 min, gint64 max,
-                           gint64 *value)
-{
-    if (!text || g_ascii_string_to_signed(text, 10, min, max, value, NULL))
-        return TRUE;
-    tool_usage("--%s %s: expected a whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT,
-               option, text, min, max);
-    return FALSE;
-}
-
-static gboolean read_guidance(const char *text, DimRecipe *recipe)
-{
-    double guidance = 0;
-
-    if (!tool_read_guidance(text, &guidance))
-        return FALSE;
-    if (text) /* in a recipe 0 means the model's; to a run the smallest number is 0 */
-        recipe->guidance = guidance != 0 ? guidance : DBL_MIN;
-    return TRUE;
-}
-
-static gboolean check_words(const Options *o)
-{
-    const char *const *known = dim_sampler_names();
-    double low, high;
-    int factor;
-    DimSeamless seamless;
-
-    if (!tool_read_upsample(o->upsample, &factor) || !tool_read_seamless(o->seamless, &seamless))
-        return FALSE;
-    if (o->interval && !dim_interval_parse(o->interval, &low, &high)) {
-        tool_usage("--guidance-interval %s: expected two times LO,HI with 0 <= LO <= HI <= 1",
-                   o->interval);
-        return FALSE;
-    }
-    if (o->rng && !g_strv_contains(dim_rng_names(), o->rng)) {
-        tool_usage("--rng %s: expected philox or torch", o->rng);
-        return FALSE;
-    }
-    if (o->sampler && !g_strv_contains(known, o->sampler)) {
-        g_autofree char *all = g_strjoinv(", ", (char **)known);
-        tool_usage("--sampler %s: expected one of %s", o->sampler, all);
-        return FALSE;
-    }
-    return TRUE;
-}
-
-static void replace(char **text, const char *by)
-{
-    if (by) {
-        g_free(*text);
-        *text = g_strdup(by);
-    }
-}
-
-/* Behind the others: the last word of a name counts. */
-static void add_option(DimRecipe *recipe, const char *name, const char *value)
-{
-    if (value) {
-        g_autofree char *options = g_strdup_printf("%s %s=%s", recipe->options, name, value);
-        replace(&recipe->options, options);
-    }
-}
-
-/* FALSE after a usage mistake. */
-static gboolean apply_options(const Options *o, DimRecipe *recipe)
-{
-    gint64 steps = recipe->steps, seed = recipe->seed;
-
-    if (!read_whole("steps", o->steps, 1, G_MAXINT, &steps) ||
-        !read_whole("seed", o->seed, -1, DIM_SEED_MAX, &seed) ||
-        !tool_read_size(o->size, &recipe->width, &recipe->height) ||
-        !read_guidance(o->guidance, recipe) || !check_words(o))
-        return FALSE;
-    recipe->steps = (int)steps;
-    recipe->seed = seed;
-    replace(&recipe->model, o->common.model);
-    replace(&recipe->class_name, o->class_name);
-    replace(&recipe->sampler, o->sampler);
-    replace(&recipe->upsample, o->upsample);
-    add_option(recipe, "seamless", o->seamless);
-    add_option(recipe, "guidance-interval", o->interval);
-    add_option(recipe, "rng", o->rng);
-    return TRUE;
-}
+/* ---- what is asked for ---- */
 
 static gboolean read_recipe(Run *run, GError **error)
 {
@@ -140,7 +50,7 @@ static gboolean read_recipe(Run *run, GError **error)
 /* The options of the command line over those of the recipe. */
 static gboolean read_engine_options(Run *run, GError **error)
 {
-    const Options *o = run->options;
+    const ToolSample *o = run->options;
 
     if (!dim_recipe_options(&run->asked, &run->engine, error))
         return FALSE;
@@ -157,8 +67,9 @@ static gboolean read_engine_options(Run *run, GError **error)
 
 /* ---- the run ---- */
 
-static gboolean check_targets(const Options *o, GError **error)
+static gboolean check_targets(const Run *run, GError **error)
 {
+    const ToolSample *o = run->options;
     const char *inputs[3] = {NULL};
     int n = 0;
 
@@ -166,8 +77,27 @@ static gboolean check_targets(const Options *o, GError **error)
         inputs[n++] = o->recipe_file;
     if (o->noise)
         inputs[n++] = o->noise;
-    return (!o->output || tool_check_output(o->output, inputs, error)) &&
-           (!o->latent || tool_check_output(o->latent, inputs, error));
+    return (!o->output || (tool_items_make_folder(o->output, run->picture_file, error) &&
+                           tool_check_output(run->picture_file, inputs, error))) &&
+           (!o->latent || (tool_items_make_folder(o->latent, run->latent_file, error) &&
+                           tool_check_output(run->latent_file, inputs, error)));
+}
+
+/* Item i becomes the one at hand. */
+static gboolean take(Run *run, gint64 i, GError **error)
+{
+    const ToolSample *o = run->options;
+    const ToolItem item = tool_items_at(&run->items, i);
+
+    run->params.label = item.label;
+    run->params.seed = tool_item_seed(&item, run->seed);
+    g_clear_pointer(&run->picture_file, g_free);
+    g_clear_pointer(&run->latent_file, g_free);
+    if (o->output)
+        run->picture_file = tool_items_file(&run->items, run->info, &item, o->output);
+    if (o->latent)
+        run->latent_file = tool_items_file(&run->items, run->info, &item, o->latent);
+    return check_targets(run, error);
 }
 
 static gboolean check_picture(const DimModelInfo *info, const char *output, GError **error)
@@ -221,69 +151,205 @@ static gboolean read_noise(Run *run, GError **error)
     return read;
 }
 
-static gboolean prepare(Run *run, GError **error)
+/* The recipe is resolved with the first of several classes. */
+static gboolean find_classes(Run *run, GError **error)
 {
-    const Options *o = run->options;
-    g_autofree char *folder = NULL;
-
-    return check_targets(o, error) && (folder = dim_model_find(run->asked.model, error)) &&
-           (run->info = dim_model_info_read(folder, error)) && read_engine_options(run, error) &&
-           dim_recipe_resolve(&run->asked, run->info, &run->params, error) &&
-           check_picture(run->info, o->output, error) && read_noise(run, error) &&
-           open_model(run, error);
+    if (!tool_items_find_classes(&run->items, run->info, run->asked.class_name, error))
+        return FALSE;
+    g_free(run->asked.class_name);
+    run->asked.class_name = g_strdup_printf("%d", run->items.labels[0]);
+    return TRUE;
 }
 
-static gboolean sample(Run *run, GError **error)
+static gboolean resolve(Run *run, GError **error)
 {
+    const gboolean listed = run->items.count > 0 && run->info->n_labels > 0;
+
+    if ((listed && !find_classes(run, error)) ||
+        !dim_recipe_resolve(&run->asked, run->info, &run->params, error))
+        return FALSE;
+    if (!listed)
+        tool_items_set_class(&run->items, run->params.label);
+    run->seed = run->params.seed;
     run->params.tile = run->engine.tile;
+    return TRUE;
+}
+
+static gboolean prepare(Run *run, GError **error)
+{
+    g_autofree char *folder = dim_model_find(run->asked.model, error);
+
+    if (!folder || !(run->info = dim_model_info_read(folder, error)) ||
+        !read_engine_options(run, error) || !resolve(run, error) ||
+        !check_picture(run->info, run->options->output, error) || !read_noise(run, error))
+        return FALSE;
+    return tool_items_n(&run->items) == 0 || (take(run, 0, error) && open_model(run, error));
+}
+
+/* The item at hand, of n that have to be made and `made` that are. */
+static gboolean sample(Run *run, gint64 made, gint64 n, GError **error)
+{
     run->sampler = dim_sampler_new(run->model, &run->params, error);
     if (!run->sampler)
         return FALSE;
-    tool_progress_sampler(run->progress, "sampling", run->sampler);
+    tool_progress_sampler(run->progress, "sampling", run->sampler, made, n);
     while (!dim_sampler_done(run->sampler))
         if (!dim_sampler_step(run->sampler, error))
             return FALSE;
     return TRUE;
 }
 
-static gboolean save_latent(Run *run, GError **error)
+/* What runs. Noise from a file is in no seed: it is named, under a key of its own. */
+static void record(Run *run)
 {
-    static const char *const name = "z";
-
-    return !run->options->latent ||
-           (dim_sampler_latent(run->sampler, &run->latent, error) &&
-            dim_tensors_save(run->options->latent, 1, &name, &run->latent, error));
+    if (run->hash_thread)
+        run->hash = g_thread_join(g_steal_pointer(&run->hash_thread));
+    dim_recipe_clear(&run->record);
+    dim_recipe_record(&run->record, run->model, &run->params, &run->engine, run->hash);
+    if (run->options->noise) {
+        g_free(run->record.unknown);
+        run->record.unknown = g_strdup("{\"noise\": \"from a file\"}");
+    }
+    run->other_model =
+        *run->asked.model_hash && run->hash && strcmp(run->hash, run->asked.model_hash) != 0;
 }
 
-/* What ran. Noise from a file is in no seed: it is named, under a key of its own. */
-static char *print_record(Run *run)
-{
-    g_autofree char *hash = g_thread_join(g_steal_pointer(&run->hash_thread));
+typedef gboolean (*Earlier)(const char *file, const DimRecipe *wanted, gboolean *there,
+                            GError **error);
 
-    dim_recipe_record(&run->record, run->model, &run->params, &run->engine, hash);
-    if (run->options->noise)
-        replace(&run->record.unknown, "{\"noise\": \"from a file\"}");
-    run->other_model = *run->asked.model_hash && hash && strcmp(hash, run->asked.model_hash) != 0;
-    return dim_recipe_print(&run->record);
+/* FALSE where something is in the way that is not to be replaced. */
+static gboolean look_at(const Run *run, const char *file, Earlier earlier, gboolean *there,
+                        GError **error)
+{
+    GError *fault = NULL;
+
+    if (!file || earlier(file, &run->record, there, &fault))
+        return TRUE;
+    if (!run->options->overwrite) {
+        g_propagate_error(error, fault);
+        return FALSE;
+    }
+    g_error_free(fault);
+    return TRUE;
+}
+
+/* What there is already of the item at hand; a single picture takes any file's place. */
+static gboolean look(Run *run, GError **error)
+{
+    if (run->items.count == 0)
+        return TRUE;
+    record(run);
+    return look_at(run, run->picture_file, tool_earlier_picture, &run->has_picture, error) &&
+           look_at(run, run->latent_file, tool_earlier_latent, &run->has_latent, error);
+}
+
+/* Another run may have come first: hence one more look before a file is put in its place. */
+static gboolean save_latent(Run *run, GError **error)
+{
+    if (!run->latent_file)
+        return TRUE;
+    dim_array_clear(&run->latent);
+    if (!dim_sampler_latent(run->sampler, &run->latent, error) || !look(run, error))
+        return FALSE;
+    record(run);
+    g_autofree char *json = dim_recipe_print(&run->record);
+    return run->has_latent ||
+           dim_tensors_save_recipe(run->latent_file, "z", &run->latent, json, error);
 }
 
 static gboolean save_picture(Run *run, GError **error)
 {
     const int width = run->params.width, height = run->params.height;
-    const char *output = run->options->output;
 
-    if (!output)
+    if (!run->picture_file || run->has_picture)
         return TRUE;
-    run->rgb = g_try_malloc_n((gsize)width * height, 3 * sizeof *run->rgb);
-    if (!run->rgb) {
-        g_set_error(error, DIM_ERROR, DIM_ERROR_NO_MEMORY, "%s: no memory for the picture", output);
+    if (!run->rgb)
+        run->rgb = g_try_malloc_n((gsize)width * height, 3 * sizeof *run->rgb);
+    if (!run->rgb)
+        return tool_refuse(error, DIM_ERROR_NO_MEMORY, "%s: no memory for the picture",
+                           run->picture_file);
+    if (!dim_sampler_finish(run->sampler, run->rgb, 3 * (gsize)width, error) || !look(run, error))
         return FALSE;
-    }
-    if (!dim_sampler_finish(run->sampler, run->rgb, 3 * (gsize)width, error))
-        return FALSE;
-    g_autofree char *json = print_record(run);
-    return tool_png_save(output, run->rgb, width, height, json, error);
+    record(run);
+    g_autofree char *json = dim_recipe_print(&run->record);
+    return run->has_picture ||
+           tool_png_save(run->picture_file, run->rgb, width, height, json, error);
 }
+
+/* ---- all items ---- */
+
+static gboolean is_made(const Run *run)
+{
+    return (!run->picture_file || run->has_picture) && (!run->latent_file || run->has_latent) &&
+           run->items.count > 0;
+}
+
+/* Before anything is made: how many are missing, and whether something is in the way of one. */
+static gboolean survey(Run *run, gint64 n, gint64 *n_missing, GError **error)
+{
+    *n_missing = n;
+    if (run->items.count == 0)
+        return TRUE;
+    tool_progress_task(run->progress, "hashing", &run->hashing);
+    record(run);
+    tool_progress_task(run->progress, "looking", &run->looking);
+    for (gint64 i = 0; i < n; i++) {
+        if (g_atomic_int_get(&run->looking.cancel))
+            return tool_refuse(error, DIM_ERROR_CANCELLED, "cancelled");
+        if (!take(run, i, error) || !look(run, error))
+            return FALSE;
+        *n_missing -= is_made(run);
+        g_atomic_int_set(&run->looking.per_million, (int)(i * 1000000 / n));
+    }
+    return TRUE;
+}
+
+static void say_begun(const Run *run, gint64 n, gint64 n_missing)
+{
+    if (run->items.count > 0 && run->asked.seed < 0) {
+        g_autofree char *line = g_strdup_printf("seed %" G_GINT64_FORMAT, run->seed);
+        tool_progress_say(run->progress, line);
+    }
+    if (n_missing < n) {
+        g_autofree char *line = g_strdup_printf(
+            "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " were there already", n - n_missing, n);
+        tool_progress_say(run->progress, line);
+    }
+}
+
+static gboolean make(Run *run, gint64 made, gint64 n, GError **error)
+{
+    const gboolean good =
+        sample(run, made, n, error) && save_latent(run, error) && save_picture(run, error);
+
+    tool_progress_sampler(run->progress, "sampling", NULL, made + 1, n);
+    dim_sampler_free(&run->sampler);
+    return good;
+}
+
+static gboolean make_all(Run *run, GError **error)
+{
+    const gint64 n = tool_items_n(&run->items);
+    gint64 n_missing, made = 0;
+
+    if (n == 0)
+        return TRUE;
+    if (!survey(run, n, &n_missing, error))
+        return FALSE;
+    say_begun(run, n, n_missing);
+    for (gint64 i = 0; i < n; i++) {
+        if (!take(run, i, error) || !look(run, error))
+            return FALSE;
+        if (is_made(run))
+            continue;
+        if (!make(run, made, MAX(n_missing, made + 1), error))
+            return FALSE;
+        made++;
+    }
+    return TRUE;
+}
+
+/* ---- the whole run ---- */
 
 static void run_clear(Run *run)
 {
@@ -300,6 +366,10 @@ static void run_clear(Run *run)
     dim_array_clear(&run->latent);
     dim_recipe_clear(&run->asked);
     dim_recipe_clear(&run->record);
+    tool_items_clear(&run->items);
+    g_free(run->picture_file);
+    g_free(run->latent_file);
+    g_free(run->hash);
     g_free(run->unknown_keys);
     g_free(run->rgb);
 }
@@ -307,28 +377,44 @@ static void run_clear(Run *run)
 /* What is worth knowing of a run that went well; one that fails has one line, its error's. */
 static void print_notes(const Run *run)
 {
-    const Options *o = run->options;
+    const ToolSample *o = run->options;
 
     if (run->unknown_keys)
         fprintf(stderr, "dim: %s: keys that this version does not know: %s\n", o->recipe_file,
                 run->unknown_keys);
     if (run->other_model)
         fprintf(stderr, "dim: %s: its model is not the one that ran any more\n", o->recipe_file);
-    if (run->asked.seed < 0 && !o->noise)
+    if (run->asked.seed < 0 && run->items.count == 0 && !o->noise)
         g_print("seed %" G_GINT64_FORMAT "\n", run->params.seed);
 }
 
-static int fail(const Options *o, GError *error)
+/* The line of a run that was cancelled names the item that it did not come to the end of. */
+static void name_cancelled(const Run *run, GError **error)
 {
-    if (g_error_matches(error, DIM_ERROR, DIM_ERROR_CANCELLED)) {
-        g_clear_error(&error);
-        g_set_error(&error, DIM_ERROR, DIM_ERROR_CANCELLED,
-                    "%s: cancelled; nothing was written there", o->output ? o->output : o->latent);
-    }
-    return tool_failed(error);
+    const char *file = run->picture_file ? run->picture_file : run->latent_file;
+
+    if (!g_error_matches(*error, DIM_ERROR, DIM_ERROR_CANCELLED))
+        return;
+    g_clear_error(error);
+    tool_refuse(error, DIM_ERROR_CANCELLED, "%s: cancelled; nothing was written there", file);
 }
 
-static int run_sample(const Options *o)
+/* FALSE after a usage mistake. */
+static gboolean read_options(Run *run)
+{
+    const ToolSample *o = run->options;
+
+    if (!tool_sample_apply(o, &run->asked) || !tool_items_read(&run->items, o->count, o->shard))
+        return FALSE;
+    if (o->shard && run->asked.seed < 0) {
+        tool_usage("--shard %s: expected --seed, the same for all parts", o->shard);
+        return FALSE;
+    }
+    return (!o->output || tool_items_check_pattern(&run->items, "output", o->output)) &&
+           (!o->latent || tool_items_check_pattern(&run->items, "latent", o->latent));
+}
+
+static int run_sample(const ToolSample *o)
 {
     Run run = {.options = o};
     GError *error = NULL;
@@ -340,62 +426,22 @@ static int run_sample(const Options *o)
         run_clear(&run);
         return tool_failed(error);
     }
-    if (!apply_options(o, &run.asked))
+    if (!read_options(&run))
         status = TOOL_USAGE;
-    else if (!prepare(&run, &error) || !sample(&run, &error) || !save_latent(&run, &error) ||
-             !save_picture(&run, &error))
+    else if (!prepare(&run, &error) || !make_all(&run, &error)) {
         status = TOOL_FAILED;
-    else
+        name_cancelled(&run, &error);
+    } else
         print_notes(&run);
     run_clear(&run);
-    return status == TOOL_FAILED ? fail(o, error) : status;
+    return status == TOOL_FAILED ? tool_failed(error) : status;
 }
 
 int tool_sample(int argc, char **argv)
 {
-    Options o = {.tile = TOOL_TILE_AUTO};
-    /* Words as they were given: converting them from the locale fails on a name that it lacks. */
-    const GOptionEntry entries[] = {
-        {"class", 'c', 0, G_OPTION_ARG_FILENAME, &o.class_name, "Name or index", "CLASS"},
-        {"size", 's', 0, G_OPTION_ARG_FILENAME, &o.size, "In pixels", "WxH"},
-        {"steps", 0, 0, G_OPTION_ARG_FILENAME, &o.steps,
-         "Steps, each one evaluation of the network; with heun two", "N"},
-        {"sampler", 0, 0, G_OPTION_ARG_FILENAME, &o.sampler, "dpm-solver++-2m, ...", "NAME"},
-        {"guidance", 0, 0, G_OPTION_ARG_FILENAME, &o.guidance, "How much of the class; 1 is off",
-         "W"},
-        {"seed", 0, 0, G_OPTION_ARG_FILENAME, &o.seed, "-1: a fresh one, which is reported", "K"},
-        {"upsample", 0, 0, G_OPTION_ARG_FILENAME, &o.upsample, "Upsample guidance: auto, off or M",
-         "HOW"},
-        {"seamless", 0, 0, G_OPTION_ARG_FILENAME, &o.seamless,
-         "Sides that fit when the picture is repeated: off, x, y or both", "HOW"},
-        {"guidance-interval", 0, 0, G_OPTION_ARG_FILENAME, &o.interval,
-         "Guide from time LO to HI only; all noise is 1, none 0", "LO,HI"},
-        {"rng", 0, 0, G_OPTION_ARG_FILENAME, &o.rng, "The seed's noise: philox, torch", "NAME"},
-        {"tile", 0, 0, G_OPTION_ARG_INT, &o.tile,
-         "Decode about N x N latent pixels at a time; 0: all", "N"},
-        {"recipe", 0, 0, G_OPTION_ARG_FILENAME, &o.recipe_file,
-         "A picture's recipe, or a preset; other options come first", "FILE"},
-        {"noise", 0, 0, G_OPTION_ARG_FILENAME, &o.noise,
-         "Start noise, tensor x [1,C,H,W], and step_noise [steps,1,C,H,W]", "FILE"},
-        {"latent", 0, 0, G_OPTION_ARG_FILENAME, &o.latent, "Gets the sample, tensor z", "FILE"},
-        {"output", 'o', 0, G_OPTION_ARG_FILENAME, &o.output, "Gets the picture, PNG", "FILE"},
-        G_OPTION_ENTRY_NULL,
-    };
-    int status;
+    ToolSample options;
+    const int status = tool_sample_parse(&options, argc, argv) ? run_sample(&options) : TOOL_USAGE;
 
-    if (!tool_parse(&argc, &argv, entries, NULL, 0, &o.common) || !tool_check_tile(&o.tile))
-        status = TOOL_USAGE;
-    else if (!o.output && !o.latent)
-        status = tool_usage("sample: expected --output FILE or --latent FILE");
-    else if (o.output && o.latent && !strcmp(o.output, o.latent))
-        status = tool_usage("--latent %s: expected another file than --output", o.latent);
-    else
-        status = run_sample(&o);
-    char *texts[] = {o.class_name, o.size,     o.steps,    o.sampler,     o.guidance,
-                     o.seed,       o.upsample, o.seamless, o.recipe_file, o.noise,
-                     o.latent,     o.output,   o.interval, o.rng};
-    for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
-        g_free(texts[i]);
-    tool_common_clear(&o.common);
+    tool_sample_clear(&options);
     return status;
 }

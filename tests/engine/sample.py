@@ -42,7 +42,9 @@ def pixels_of(data):
     return [body for kind, body in chunks(data) if kind in (b"IHDR", b"IDAT")]
 
 
-class Sample(unittest.TestCase):
+class Program(unittest.TestCase):
+    """`dim sample` in a folder of its own."""
+
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
@@ -56,7 +58,7 @@ class Sample(unittest.TestCase):
 
     def dim(self, *arguments, status=0, model=MODEL, **more):
         command = [DIM, "sample"] + (["--model", model] if model else []) + [str(a) for a in arguments]
-        done = subprocess.run(command, cwd=self.folder.name, capture_output=True, text=True, timeout=300, **more)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, **{"cwd": self.folder.name, **more})
         self.assertEqual(done.returncode, status, done.stderr)
         if status:
             self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
@@ -66,6 +68,8 @@ class Sample(unittest.TestCase):
         self.dim("--steps", 3, "--size", "40x24", "--class", "lava", "--seed", 5, "-o", output, *arguments, **more)
         return self.read(output)
 
+
+class Sample(Program):
     def test_same_bytes(self):
         one = self.quick("a.png", "--threads", 1)
         self.assertEqual(one, self.quick("b.png", "--threads", 1))

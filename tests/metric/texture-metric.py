@@ -12,7 +12,7 @@
 
 Draws for it, 50 or more a class (fewer make KID swing):
 
-    dim sample --class grass --size 128x128 --seed 1 -o DRAWS/grass/1.png
+    dim sample --class all --count 50 --seed 1 --size 128x128 -o 'DRAWS/{class}/{item}.png'
 
 Figures, for each class:
     KID x 100   unbiased cubic-kernel MMD^2 against training crops, on 64 principal components of texture statistics
