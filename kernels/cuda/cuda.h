@@ -100,5 +100,13 @@ __typeof__(dk_axpby) dk_cuda_axpby;
 __typeof__(dk_act) dk_cuda_act;
 __typeof__(dk_add_row) dk_cuda_add_row;
 __typeof__(dk_gate_add) dk_cuda_gate_add;
+__typeof__(dk_norm_modulate) dk_cuda_norm_modulate;
+__typeof__(dk_group_stats) dk_cuda_group_stats;
+__typeof__(dk_group_apply) dk_cuda_group_apply;
+__typeof__(dk_conv2d_dw) dk_cuda_conv2d_dw;
+__typeof__(dk_patchify) dk_cuda_patchify;
+__typeof__(dk_unpatchify) dk_cuda_unpatchify;
+__typeof__(dk_gather) dk_cuda_gather;
+__typeof__(dk_resize) dk_cuda_resize;
 
 #endif

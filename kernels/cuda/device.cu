@@ -72,8 +72,15 @@ static void fill_ops(DkOps *ops)
     ops->act = dk_cuda_act;
     ops->add_row = dk_cuda_add_row;
     ops->gate_add = dk_cuda_gate_add;
-    /* open: norm_modulate, group_stats, group_apply, conv2d_dw, patchify, unpatchify, gather,
-     * resize; selective_scan, weight_scan, conv1d_dw, s4d_scan, weight_s4d; attention, conv2d,
+    ops->norm_modulate = dk_cuda_norm_modulate;
+    ops->group_stats = dk_cuda_group_stats;
+    ops->group_apply = dk_cuda_group_apply;
+    ops->conv2d_dw = dk_cuda_conv2d_dw;
+    ops->patchify = dk_cuda_patchify;
+    ops->unpatchify = dk_cuda_unpatchify;
+    ops->gather = dk_cuda_gather;
+    ops->resize = dk_cuda_resize;
+    /* open: selective_scan, weight_scan, conv1d_dw, s4d_scan, weight_s4d; attention, conv2d,
      * weight_conv2d */
 }
 

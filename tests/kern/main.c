@@ -148,6 +148,7 @@ int main(int argc, char **argv)
 {
     Options o;
     Kern k = {0};
+    char problem[DK_PROBLEM_BYTES] = "";
     int n_run = 0;
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: kern [--backend cpu|cuda] [--isa portable|portable16|avx2|avx512|"
@@ -156,7 +157,7 @@ int main(int argc, char **argv)
     }
     k.bench = o.bench;
     k.dev[0] = dk_device_open(DK_BACKEND_REF, 1, 0);
-    k.dev[1] = dk_device_open(o.backend, o.n_threads, o.isa);
+    k.dev[1] = dk_device_try(o.backend, o.n_threads, o.isa, problem);
     const bool here = k.dev[1] && (o.isa == DK_ISA_ALL || k.dev[1]->isa == o.isa) &&
                       (!o.replace || o.replace(k.dev[1]));
     for (int i = 0; here && i < N_OPS; i++)
@@ -167,7 +168,7 @@ int main(int argc, char **argv)
     dk_device_close(&k.dev[0]);
     dk_device_close(&k.dev[1]);
     if (!here) {
-        fprintf(stderr, "kern: this back end or instruction set is not here\n");
+        fprintf(stderr, "kern: this back end or instruction set is not here: %s\n", problem);
         return 77;
     }
     if (n_run < o.n_only)
