@@ -19,6 +19,7 @@ packages_test="python3 python3-numpy python3-gi gir1.2-atspi-2.0 gir1.2-gtk-3.0
   xvfb xauth openbox xdotool imagemagick dbus dbus-bin dbus-daemon at-spi2-core procps
   fonts-dejavu-core adwaita-icon-theme librsvg2-common appstream desktop-file-utils g++ xz-utils util-linux
   libopenmpi-dev openmpi-bin"
+packages_slurm="slurmctld slurmd slurm-client munge"
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"

@@ -8,7 +8,7 @@ trap 'rm -rf "$root"' EXIT
 meson install -C "$1" --no-rebuild --quiet --destdir "$root"
 source=$2 prefix=$3
 shift 3
-for file in bin/dim share/gimp-dim/models/textures/model.json share/doc/gimp-dim/README.md "$@"; do
+for file in bin/dim share/gimp-dim/models/textures/model.json share/doc/gimp-dim/README.md share/doc/gimp-dim/slurm-array.sh "$@"; do
   [ -s "$root$prefix/$file" ] || { echo "$file was not installed"; exit 1; }
 done
 DESTDIR=$root PREFIX=$prefix HOME=$root/home "$source/install/uninstall"
