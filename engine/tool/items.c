@@ -72,7 +72,7 @@ static gboolean find_list(ToolItems *items, const DimModelInfo *info, const char
 gboolean tool_items_find_classes(ToolItems *items, const DimModelInfo *info, const char *text,
                                  GError **error)
 {
-    items->labels = g_try_new(int, info->n_labels);
+    items->labels = g_try_new(int, MAX(info->n_labels, 1));
     if (!items->labels)
         return tool_refuse(error, DIM_ERROR_NO_MEMORY, "%s: no memory for %d classes", info->name,
                            info->n_labels);

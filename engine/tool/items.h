@@ -25,8 +25,7 @@ typedef struct {
 /* --count (NULL: one picture) and --shard PART/PARTS (NULL: all). After a usage mistake's line
  * FALSE. */
 gboolean tool_items_read(ToolItems *items, const char *count, const char *shard);
-/* Of a model that has classes. `text`: a name or a number, or several with commas between, or
- * "all". Repetitions count once. */
+/* `text`: a name or a number, or several with commas between, or "all". Repetitions count once. */
 gboolean tool_items_find_classes(ToolItems *items, const DimModelInfo *info, const char *text,
                                  GError **error);
 void tool_items_set_class(ToolItems *items, int label);

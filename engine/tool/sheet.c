@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "contact-sheet.h"
+#include "items.h"
 #include "progress.h"
 #include "tool.h"
 
@@ -44,16 +45,17 @@ static gboolean read_counts(const Options *o, ToolSheet *sheet)
 static gboolean find_classes(const Options *o, const DimModelInfo *info, ToolSheet *sheet,
                              int **labels, GError **error)
 {
+    ToolItems items = {0};
+
     if (!o->classes)
         return TRUE;
-    g_auto(GStrv) names = g_strsplit(o->classes, ",", -1);
-    const int n = (int)g_strv_length(names);
-    *labels = g_renew(int, *labels, MAX(1, n));
-    sheet->labels = *labels;
-    sheet->n_rows = n;
-    for (int i = 0; i < n; i++)
-        if (((*labels)[i] = dim_model_info_find_class(info, g_strstrip(names[i]), error)) < 0)
-            return FALSE;
+    if (!tool_items_find_classes(&items, info, o->classes, error)) {
+        tool_items_clear(&items);
+        return FALSE;
+    }
+    g_free(*labels);
+    sheet->labels = *labels = items.labels;
+    sheet->n_rows = items.n_classes;
     return TRUE;
 }
 
