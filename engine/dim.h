@@ -344,5 +344,47 @@ void     dim_recipe_record     (DimRecipe *record, const DimModel *model, const 
  * have its hash, the recipe's own name, and the device, on which pictures differ by rounding only. Static. */
 const char *dim_recipe_difference (const DimRecipe *a, const DimRecipe *b);
 
+/* ---- trainings of a class of one's own ------------------------------------------------------------------- */
+
+/* `dim train --add-class` works in a folder of its own and says there, in progress.json, how far it is: docs/training.md. */
+typedef enum {
+    DIM_TRAINING_STARTING,
+    DIM_TRAINING_READING,  /* the pictures */
+    DIM_TRAINING_SAMPLING, /* the other classes, to keep them */
+    DIM_TRAINING_TRAINING, /* up to here a process is at work */
+    DIM_TRAINING_STOPPED,  /* goes on where it is asked to; so does one whose process was killed */
+    DIM_TRAINING_FAILED,
+    DIM_TRAINING_DONE,
+    DIM_TRAINING_ENDING    /* stopped or failed, and its process is not quite gone */
+} DimTrainingState;
+
+typedef struct {
+    char            *folder;         /* absolute */
+    char            *class_name;     /* NULL: not said yet; so are these */
+    char            *model;          /* folder of the finished model */
+    char            *message;        /* why it failed */
+    DimTrainingState state;
+    gint64           step, steps;    /* done, in all (0: not settled) */
+    double           fraction, loss; /* 0..1; NAN: none yet */
+    gint64           seconds_left;   /* -1: not known */
+    int              pid;            /* whose process it is or was; 0: none */
+    gboolean         can_resume;     /* it got far enough to be gone on with */
+} DimTraining;
+
+char *dim_training_name (const char *model, const char *class_name); /* how a model with one class more is called; g_free */
+char *dim_training_root (void);                                      /* folder of all trainings; g_free */
+/* Folders of all trainings, the one changed last first; NULL-terminated, g_strfreev. Never fails. */
+char       **dim_training_list  (void);
+DimTraining *dim_training_read  (const char *folder, GError **error);
+void         dim_training_free  (DimTraining **training);
+/* For who starts one: writes progress.json as `starting`, with the training's class, model, pid, step, steps and fraction. */
+gboolean     dim_training_announce (const DimTraining *training, GError **error);
+/* Asks the process to write a checkpoint and end, and does not wait for it. TRUE as well where none is at work. */
+gboolean     dim_training_stop  (const char *folder, GError **error);
+/* The whole folder; refused while a training is at work there. The finished model is elsewhere. */
+gboolean     dim_training_remove(const char *folder, GError **error);
+/* About what a class more takes: bytes in the training's folder and in the new model's, and in memory. */
+void         dim_training_needs (const DimModelInfo *info, gint64 *disk, gint64 *memory);
+
 G_END_DECLS
 #endif

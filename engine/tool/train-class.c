@@ -27,17 +27,6 @@ static void give_path(json_t *given, const char *name, const char *path)
     json_object_set_new(given, name, json_string(whole));
 }
 
-/* A name made fit for a folder: small letters, figures and hyphens; others as UTF-8 has them. */
-static char *folder_name(const char *model, const char *class_name)
-{
-    g_autofree char *id = g_path_get_basename(model);
-    char *name = g_strdup_printf("%s-%s", id, class_name);
-
-    for (char *c = name; *c; c++)
-        *c = g_ascii_isalnum(*c) || (guchar)*c >= 128 ? g_ascii_tolower(*c) : '-';
-    return name;
-}
-
 gboolean tool_train_class_options(json_t *given, char **model, const char *images, const char *run,
                                   char **output)
 {
@@ -59,7 +48,7 @@ gboolean tool_train_class_options(json_t *given, char **model, const char *image
         tool_usage("--model %s", error->message);
         return FALSE;
     }
-    g_autofree char *name = folder_name(from, class_name);
+    g_autofree char *name = dim_training_name(from, class_name);
     const char *data = g_get_user_data_dir();
     g_autofree char *target =
         *output ? g_strdup(*output) : g_build_filename(data, "gimp-dim", "models", name, NULL);

@@ -38,11 +38,17 @@ void tool_train_folder_name(ToolTrainFolder *folder, const char *path)
     folder->weights = g_build_filename(folder->model, TOOL_TRAIN_WEIGHTS, NULL);
 }
 
+/* But for what a program that starts a training has put there: where its words go, what it says of
+ * itself, and the pictures. */
 static gboolean is_empty(const char *path)
 {
+    static const char *const given[] = {"log", "progress.json", "pictures", NULL};
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name = dir ? g_dir_read_name(dir) : NULL;
 
-    return dir && !g_dir_read_name(dir);
+    while (name && g_strv_contains(given, name))
+        name = g_dir_read_name(dir);
+    return dir && !name;
 }
 
 /* The lock goes with the process, however that ends. */
