@@ -6,8 +6,10 @@
 #include <math.h>
 #include "ui/dim-panel.h"
 #include "ui/dim-presets.h"
+#include "ui/dim-train-start.h"
 
 #define RECIPE(field) G_STRUCT_OFFSET (DimArguments, recipe.field)
+#define REQUEST(field) G_STRUCT_OFFSET (DimTrainRequest, field)
 
 /* clang-format off */
 const DimArgument dim_arguments[DIM_N_ARGUMENTS] = {
@@ -34,6 +36,20 @@ const DimArgument dim_arguments[DIM_N_ARGUMENTS] = {
   { "options", "Opt_ions", "Further options: name=value, separated by spaces",
     DIM_ARGUMENT_TEXT, 0, 0, 0, RECIPE (options) },
 };
+const DimArgument dim_train_arguments[DIM_N_TRAIN_ARGUMENTS] = {
+  { "model", "_Model", "Model that learns: the name of an installed one, or its folder; empty: the default model",
+    DIM_ARGUMENT_TEXT, 0, 0, 0, REQUEST (model) },
+  { "class", "C_lass", "Name of the new class",
+    DIM_ARGUMENT_TEXT, 0, 0, 0, REQUEST (class_name) },
+  { "folder", "_Folder", "Folder of its pictures; empty: the visible layers of the image",
+    DIM_ARGUMENT_TEXT, 0, 0, 0, REQUEST (folder) },
+  { "minutes", "M_inutes", "About how long it takes",
+    DIM_ARGUMENT_REAL, DIM_TRAIN_MINUTES_LEAST, DIM_TRAIN_MINUTES_MOST, DIM_TRAIN_MINUTES, REQUEST (minutes) },
+  { "output", "_Output", "The new model: its name, or a folder; empty: MODEL-CLASS",
+    DIM_ARGUMENT_TEXT, 0, 0, 0, REQUEST (output) },
+  { "options", "Opt_ions", "Further options of dim train: name=value, separated by spaces",
+    DIM_ARGUMENT_TEXT, 0, 0, 0, REQUEST (options) },
+};
 /* clang-format on */
 
 void
@@ -51,15 +67,15 @@ dim_arguments_clear (DimArguments *arguments)
 }
 
 static gpointer
-place (const DimArguments *arguments, const DimArgument *argument)
+place (gconstpointer values, const DimArgument *argument)
 {
-  return G_STRUCT_MEMBER_P (arguments, argument->offset);
+  return G_STRUCT_MEMBER_P (values, argument->offset);
 }
 
 void
-dim_arguments_set_text (DimArguments *arguments, const DimArgument *argument, const char *text)
+dim_arguments_set_text (gpointer values, const DimArgument *argument, const char *text)
 {
-  char **field = place (arguments, argument);
+  char **field = place (values, argument);
 
   g_assert (argument->kind == DIM_ARGUMENT_TEXT);
   g_free (*field);
@@ -67,21 +83,21 @@ dim_arguments_set_text (DimArguments *arguments, const DimArgument *argument, co
 }
 
 const char *
-dim_arguments_get_text (const DimArguments *arguments, const DimArgument *argument)
+dim_arguments_get_text (gconstpointer values, const DimArgument *argument)
 {
   g_assert (argument->kind == DIM_ARGUMENT_TEXT);
-  return *(char **)place (arguments, argument);
+  return *(char **)place (values, argument);
 }
 
 gboolean
-dim_arguments_set_number (DimArguments *arguments, const DimArgument *argument, double number,
+dim_arguments_set_number (gpointer values, const DimArgument *argument, double number,
                           GError **error)
 {
   if (!(number >= argument->least && number <= argument->most)
       || (argument->kind != DIM_ARGUMENT_REAL && number != floor (number)))
     {
       g_set_error (error, DIM_ERROR, DIM_ERROR_ARGUMENT,
-                   "%s must be a %s from %.0f to %.0f, not %.17g", argument->name,
+                   "%s must be a %s from %.15g to %.15g, not %.17g", argument->name,
                    argument->kind == DIM_ARGUMENT_REAL ? "number" : "whole number", argument->least,
                    argument->most, number);
       return FALSE;
@@ -89,13 +105,13 @@ dim_arguments_set_number (DimArguments *arguments, const DimArgument *argument, 
   switch (argument->kind)
     {
     case DIM_ARGUMENT_COUNT:
-      *(int *)place (arguments, argument) = (int)number;
+      *(int *)place (values, argument) = (int)number;
       break;
     case DIM_ARGUMENT_REAL:
-      *(double *)place (arguments, argument) = number;
+      *(double *)place (values, argument) = number;
       break;
     case DIM_ARGUMENT_SEED:
-      *(gint64 *)place (arguments, argument) = (gint64)number;
+      *(gint64 *)place (values, argument) = (gint64)number;
       break;
     case DIM_ARGUMENT_TEXT:
       g_assert_not_reached ();
@@ -104,16 +120,16 @@ dim_arguments_set_number (DimArguments *arguments, const DimArgument *argument, 
 }
 
 double
-dim_arguments_get_number (const DimArguments *arguments, const DimArgument *argument)
+dim_arguments_get_number (gconstpointer values, const DimArgument *argument)
 {
   switch (argument->kind)
     {
     case DIM_ARGUMENT_COUNT:
-      return *(int *)place (arguments, argument);
+      return *(int *)place (values, argument);
     case DIM_ARGUMENT_REAL:
-      return *(double *)place (arguments, argument);
+      return *(double *)place (values, argument);
     case DIM_ARGUMENT_SEED:
-      return (double)*(gint64 *)place (arguments, argument);
+      return (double)*(gint64 *)place (values, argument);
     case DIM_ARGUMENT_TEXT:
       break;
     }
@@ -136,20 +152,21 @@ get_property_number (GObject *object, const DimArgument *argument)
 }
 
 gboolean
-dim_arguments_from_object (DimArguments *arguments, GObject *object, GError **error)
+dim_arguments_from_object (gpointer values, const DimArgument *table, int n, GObject *object,
+                           GError **error)
 {
-  for (int i = 0; i < DIM_N_ARGUMENTS; i++)
+  for (int i = 0; i < n; i++)
     {
-      const DimArgument *argument = &dim_arguments[i];
+      const DimArgument *argument = &table[i];
       g_autofree char   *text = NULL;
 
       if (argument->kind == DIM_ARGUMENT_TEXT)
         {
           g_object_get (object, argument->name, &text, NULL);
-          dim_arguments_set_text (arguments, argument, text);
+          dim_arguments_set_text (values, argument, text);
         }
-      else if (!dim_arguments_set_number (arguments, argument,
-                                          get_property_number (object, argument), error))
+      else if (!dim_arguments_set_number (values, argument, get_property_number (object, argument),
+                                          error))
         return FALSE;
     }
   return TRUE;

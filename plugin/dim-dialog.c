@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "plugin/dim-dialog.h"
 
+#include "plugin/dim-train-dialog.h"
+#include "plugin/dim-window.h"
 #include "ui/dim-panel.h"
 
 #define POLL_MILLISECONDS 100
@@ -76,38 +78,47 @@ on_close (DimPanel *panel, DimDialog *dialog)
   g_main_loop_quit (dialog->loop);
 }
 
-static gboolean
-on_delete (GtkWidget *window, GdkEvent *event, DimDialog *dialog)
+static void
+close_training (GtkWidget *training)
 {
-  g_main_loop_quit (dialog->loop);
-  return GDK_EVENT_STOP;
+  gtk_widget_destroy (gtk_widget_get_toplevel (training));
+}
+
+static void
+on_training_closed (GtkWidget *training, DimDialog *dialog)
+{
+  close_training (training);
+  dim_panel_refresh_models (dialog->panel);
+}
+
+static void
+on_trained (GtkWidget *training, const char *model, const char *class_name, DimDialog *dialog)
+{
+  close_training (training);
+  dim_panel_choose_trained (dialog->panel, model, class_name);
+}
+
+/* No loop of its own: this may come from assistive technology, whose calls would then wait. */
+static void
+on_train (DimPanel *panel, DimDialog *dialog)
+{
+  g_autofree char *model = NULL;
+  DimTrainPanel   *training;
+
+  g_object_get (panel, "model", &model, NULL);
+  training = dim_train_dialog_open (dialog->host, GTK_WINDOW (dialog->window), model);
+  g_signal_connect (training, "close", G_CALLBACK (on_training_closed), dialog);
+  g_signal_connect (training, "trained", G_CALLBACK (on_trained), dialog);
 }
 
 static GtkWidget *
 make_window (DimDialog *dialog, const char *title)
 {
-  GtkWidget *window = gtk_window_new (GTK_WINDOW_TOPLEVEL);
-
-  gtk_window_set_title (GTK_WINDOW (window), title);
-  gtk_window_set_role (GTK_WINDOW (window), "gimp-dim");
-  gtk_window_set_type_hint (GTK_WINDOW (window), GDK_WINDOW_TYPE_HINT_DIALOG);
-  gtk_window_set_position (GTK_WINDOW (window), GTK_WIN_POS_CENTER);
-  gtk_container_add (GTK_CONTAINER (window), GTK_WIDGET (dialog->panel));
-  g_signal_connect (window, "delete-event", G_CALLBACK (on_delete), dialog);
   g_signal_connect (dialog->panel, "generate", G_CALLBACK (on_generate), dialog);
   g_signal_connect (dialog->panel, "stop", G_CALLBACK (on_stop), dialog);
   g_signal_connect (dialog->panel, "close", G_CALLBACK (on_close), dialog);
-  return window;
-}
-
-/* The window is off the screen before GIMP goes on. */
-static void
-destroy_window (GtkWidget *window)
-{
-  gtk_widget_destroy (window);
-  while (gtk_events_pending ())
-    gtk_main_iteration ();
-  gdk_display_flush (gdk_display_get_default ());
+  g_signal_connect (dialog->panel, "train", G_CALLBACK (on_train), dialog);
+  return dim_window_new (title, GTK_WIDGET (dialog->panel));
 }
 
 gboolean
@@ -134,12 +145,13 @@ dim_dialog_run (const DimDialogHost *host, const char *title, DimArguments *argu
   dim_job_free (&dialog.job);
   if (!dialog.done)
     g_set_error_literal (error, DIM_ERROR, DIM_ERROR_CANCELLED, "Closed");
-  else if (!dim_arguments_from_object (arguments, G_OBJECT (dialog.panel), error))
+  else if (!dim_arguments_from_object (arguments, dim_arguments, DIM_N_ARGUMENTS,
+                                       G_OBJECT (dialog.panel), error))
     {
       dim_picture_clear (picture);
       dialog.done = FALSE;
     }
-  destroy_window (dialog.window);
+  dim_window_destroy (dialog.window);
   g_main_loop_unref (dialog.loop);
   return dialog.done;
 }

@@ -9,6 +9,7 @@
 
 #include "plugin/dim-arguments.h"
 #include "plugin/dim-job.h"
+#include "ui/dim-train-start.h"
 
 G_BEGIN_DECLS
 
@@ -17,6 +18,7 @@ typedef struct
 {
   void (*adopt) (GtkWindow *window); /* puts the realized window above the host's */
   void (*progress) (double fraction, const char *text);
+  DimTrainLayers layers; /* the open image's, to train a class with */
 } DimDialogHost;
 
 /* Shows the panel with these arguments and returns when a picture is there: TRUE, and *arguments is

@@ -16,6 +16,7 @@ typedef struct _GtkWindow GtkWindow;
 typedef GimpImage *DimHostImage;
 typedef GimpLayer *DimHostLayer;
 
+#define DIM_HOST_NO_IMAGE NULL
 #define DIM_HOST_NO_LAYER NULL
 #define DIM_HOST_DRAWABLE(layer) GIMP_DRAWABLE (layer)
 #define DIM_HOST_ITEM(layer) GIMP_ITEM (layer)
@@ -32,11 +33,26 @@ dim_host_group (DimHostImage image)
   return group != NULL ? GIMP_LAYER (group) : NULL;
 }
 
+/* Those of a group, or the image's own for DIM_HOST_NO_LAYER, the uppermost first. */
+static inline GArray *
+dim_host_layers (DimHostImage image, DimHostLayer group)
+{
+  GArray              *layers = g_array_new (FALSE, FALSE, sizeof (DimHostLayer));
+  g_autofree gpointer *items = group != NULL
+                                   ? (gpointer *)gimp_item_get_children (GIMP_ITEM (group))
+                                   : (gpointer *)gimp_image_get_layers (image);
+
+  for (int i = 0; items != NULL && items[i] != NULL; i++)
+    g_array_append_val (layers, items[i]);
+  return layers;
+}
+
 #else
 
 typedef gint32 DimHostImage;
 typedef gint32 DimHostLayer;
 
+#define DIM_HOST_NO_IMAGE (-1)
 #define DIM_HOST_NO_LAYER (-1)
 #define DIM_HOST_DRAWABLE(layer) (layer)
 #define DIM_HOST_ITEM(layer) (layer)
@@ -51,6 +67,18 @@ dim_host_group (DimHostImage image)
   gint32 layer = gimp_image_get_active_layer (image);
 
   return layer != -1 ? gimp_item_get_parent (layer) : DIM_HOST_NO_LAYER;
+}
+
+static inline GArray *
+dim_host_layers (DimHostImage image, DimHostLayer group)
+{
+  GArray         *layers = g_array_new (FALSE, FALSE, sizeof (DimHostLayer));
+  int             n = 0;
+  g_autofree int *ids = group != DIM_HOST_NO_LAYER ? gimp_item_get_children (group, &n)
+                                                   : gimp_image_get_layers (image, &n);
+
+  g_array_append_vals (layers, ids, n);
+  return layers;
 }
 
 #endif

@@ -22,10 +22,9 @@ G_BEGIN_DECLS
   "A picture of a class that the model was trained on, of any size. The layer carries its recipe " \
   "as the parasite gimp-dim-recipe; the same recipe makes the same pixels."
 
-/* Generates. Interactive: the dialog asks first, and *arguments becomes what was chosen.
- * canvas_width and canvas_height are the image's, 0 without one. DIM_ERROR_CANCELLED: the person
- * said no. */
-gboolean dim_run (GimpRunMode mode, DimArguments *arguments, int canvas_width, int canvas_height,
+/* Generates. Interactive: the dialog asks first, and *arguments becomes what was chosen. `image` is
+ * the open one, or DIM_HOST_NO_IMAGE. DIM_ERROR_CANCELLED: the person said no. */
+gboolean dim_run (GimpRunMode mode, DimArguments *arguments, DimHostImage image,
                   DimPicture *picture, GError **error);
 
 /* How GIMP names an outcome. */

@@ -1,4 +1,4 @@
-/* The GIMP 2.10 host: the plug-in, its two procedures by position, and our own last values. GTK 3
+/* The GIMP 2.10 host: the plug-in, its procedures by position, and our own last values. GTK 3
  * and no libgimpui: that would bring GTK 2, and the two do not live in one process.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
@@ -8,6 +8,7 @@
 
 #include "plugin/dim-layer.h"
 #include "plugin/dim-run.h"
+#include "plugin/dim-train-run.h"
 
 /* The host's own arguments, before ours: run mode, image, drawable; and run mode alone. */
 #define N_LAYER_HOST 3
@@ -85,22 +86,22 @@ save_last_values (const char *procedure, const DimArguments *arguments)
 /* ---- calls ---- */
 
 static gboolean
-read_params (DimArguments *arguments, int n_params, const GimpParam *params, GError **error)
+read_params (gpointer values, const DimArgument *table, int n, int n_params,
+             const GimpParam *params, GError **error)
 {
-  if (n_params != DIM_N_ARGUMENTS)
+  if (n_params != n)
     {
       g_set_error (error, DIM_ERROR, DIM_ERROR_ARGUMENT,
-                   "%d arguments were expected after the host's, not %d", DIM_N_ARGUMENTS,
-                   n_params);
+                   "%d arguments were expected after the host's, not %d", n, n_params);
       return FALSE;
     }
   for (int i = 0; i < n_params; i++)
     {
-      const DimArgument *argument = &dim_arguments[i];
+      const DimArgument *argument = &table[i];
 
       if (argument->kind == DIM_ARGUMENT_TEXT)
-        dim_arguments_set_text (arguments, argument, params[i].data.d_string);
-      else if (!dim_arguments_set_number (arguments, argument,
+        dim_arguments_set_text (values, argument, params[i].data.d_string);
+      else if (!dim_arguments_set_number (values, argument,
                                           argument->kind == DIM_ARGUMENT_COUNT
                                               ? params[i].data.d_int32
                                               : params[i].data.d_float,
@@ -121,15 +122,13 @@ generate (const char *procedure, GimpRunMode mode, int n_params, const GimpParam
 
   dim_arguments_init (&arguments);
   if (mode == GIMP_RUN_NONINTERACTIVE)
-    done = read_params (&arguments, n_params, params, error);
+    done = read_params (&arguments, dim_arguments, DIM_N_ARGUMENTS, n_params, params, error);
   else
     {
       load_last_values (procedure, &arguments);
       done = TRUE;
     }
-  done = done
-         && dim_run (mode, &arguments, image != -1 ? gimp_image_width (image) : 0,
-                     image != -1 ? gimp_image_height (image) : 0, picture, error);
+  done = done && dim_run (mode, &arguments, image, picture, error);
   if (done && mode == GIMP_RUN_INTERACTIVE)
     save_last_values (procedure, &arguments);
   dim_arguments_clear (&arguments);
@@ -199,6 +198,29 @@ run_new (GimpRunMode mode, int n_params, const GimpParam *params, DimReturn *ans
   return TRUE;
 }
 
+static gboolean
+run_train (GimpRunMode mode, int n_params, const GimpParam *params, DimReturn *answer,
+           GError **error)
+{
+  gint32           image = n_params >= N_LAYER_HOST ? params[1].data.d_image : -1;
+  g_autofree char *model = NULL;
+  DimTrainRequest  request;
+  gboolean         done;
+
+  dim_train_request_init (&request);
+  done = (mode != GIMP_RUN_NONINTERACTIVE
+          || read_params (&request, dim_train_arguments, DIM_N_TRAIN_ARGUMENTS,
+                          n_params - N_LAYER_HOST, params + N_LAYER_HOST, error))
+         && dim_train_run (mode, &request, image, &model, error);
+  dim_train_request_clear (&request);
+  if (!done)
+    return FALSE;
+  answer->values[1].type = GIMP_PDB_STRING;
+  answer->values[1].data.d_string = (char *)g_intern_string (model);
+  answer->n_values = 2;
+  return TRUE;
+}
+
 static void
 run (const gchar *name, gint n_params, const GimpParam *params, gint *n_return_vals,
      GimpParam **return_vals)
@@ -213,6 +235,8 @@ run (const gchar *name, gint n_params, const GimpParam *params, gint *n_return_v
   answer.values[0].data.d_status = GIMP_PDB_SUCCESS;
   if (g_strcmp0 (name, DIM_LAYER_PROC) == 0)
     done = run_layer (mode, n_params, params, &answer, &error);
+  else if (g_strcmp0 (name, DIM_TRAIN_PROC) == 0)
+    done = run_train (mode, n_params, params, &answer, &error);
   else
     done = run_new (mode, n_params, params, &answer, &error);
   if (!done)
@@ -240,8 +264,9 @@ pdb_type (const DimArgument *argument)
 }
 
 static void
-install (const char *name, const char *blurb, const char *label, const char *path,
-         const char *image_types, int n_host, int n_returns, const GimpParamDef *returns)
+install (const char *name, const char *blurb, const char *help, const char *label, const char *path,
+         const char *image_types, const DimArgument *table, int n, int n_host,
+         const GimpParamDef *returns, int n_returns)
 {
   GimpParamDef defs[N_LAYER_HOST + DIM_N_ARGUMENTS] = {
     { GIMP_PDB_INT32, "run-mode", "The run mode { RUN-INTERACTIVE (0), RUN-NONINTERACTIVE (1) }" },
@@ -249,12 +274,11 @@ install (const char *name, const char *blurb, const char *label, const char *pat
     { GIMP_PDB_DRAWABLE, "drawable", "Unused" },
   };
 
-  for (int i = 0; i < DIM_N_ARGUMENTS; i++)
-    defs[n_host + i] = (GimpParamDef){ pdb_type (&dim_arguments[i]), (char *)dim_arguments[i].name,
-                                       (char *)dim_arguments[i].blurb };
-  gimp_install_procedure (name, blurb, DIM_HELP, DIM_AUTHORS, DIM_AUTHORS, DIM_YEAR, label,
-                          image_types, GIMP_PLUGIN, n_host + DIM_N_ARGUMENTS, n_returns, defs,
-                          returns);
+  for (int i = 0; i < n; i++)
+    defs[n_host + i]
+        = (GimpParamDef){ pdb_type (&table[i]), (char *)table[i].name, (char *)table[i].blurb };
+  gimp_install_procedure (name, blurb, help, DIM_AUTHORS, DIM_AUTHORS, DIM_YEAR, label, image_types,
+                          GIMP_PLUGIN, n_host + n, n_returns, defs, returns);
   gimp_plugin_menu_register (name, path);
 }
 
@@ -264,11 +288,17 @@ query (void)
   const GimpParamDef layer[] = { { GIMP_PDB_LAYER, "layer", "The new layer" } };
   const GimpParamDef image[]
       = { { GIMP_PDB_IMAGE, "image", "The new image" }, { GIMP_PDB_LAYER, "layer", "Its layer" } };
+  const GimpParamDef model[]
+      = { { GIMP_PDB_STRING, "trained", "Folder of the new model; empty: there is none yet" } };
 
-  install (DIM_LAYER_PROC, DIM_LAYER_BLURB, "_Diffusion Layer...", "<Image>/Filters/Render", "*",
-           N_LAYER_HOST, G_N_ELEMENTS (layer), layer);
-  install (DIM_NEW_PROC, DIM_NEW_BLURB, "_Diffusion Image...", "<Image>/File/Create", "",
-           N_NEW_HOST, G_N_ELEMENTS (image), image);
+  install (DIM_LAYER_PROC, DIM_LAYER_BLURB, DIM_HELP, "_Diffusion Layer...",
+           "<Image>/Filters/Render", "*", dim_arguments, DIM_N_ARGUMENTS, N_LAYER_HOST, layer,
+           G_N_ELEMENTS (layer));
+  install (DIM_NEW_PROC, DIM_NEW_BLURB, DIM_HELP, "_Diffusion Image...", "<Image>/File/Create", "",
+           dim_arguments, DIM_N_ARGUMENTS, N_NEW_HOST, image, G_N_ELEMENTS (image));
+  install (DIM_TRAIN_PROC, DIM_TRAIN_BLURB, DIM_TRAIN_HELP, DIM_TRAIN_LABEL,
+           "<Image>/Filters/Render", "*", dim_train_arguments, DIM_N_TRAIN_ARGUMENTS, N_LAYER_HOST,
+           model, G_N_ELEMENTS (model));
 }
 
 int

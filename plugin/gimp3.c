@@ -1,4 +1,4 @@
-/* The GIMP 3 host: the plug-in, its two procedures, and the values that GIMP keeps of them.
+/* The GIMP 3 host: the plug-in, its procedures, and the values that GIMP keeps of them.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include <libgimp/gimp.h>
@@ -6,6 +6,7 @@
 
 #include "plugin/dim-layer.h"
 #include "plugin/dim-run.h"
+#include "plugin/dim-train-run.h"
 
 G_DECLARE_FINAL_TYPE (DimPlugIn, dim_plug_in, DIM, PLUG_IN, GimpPlugIn)
 
@@ -46,9 +47,9 @@ generate (GimpRunMode mode, GimpProcedureConfig *config, GimpImage *image, DimPi
   gboolean     done;
 
   dim_arguments_init (&arguments);
-  done = dim_arguments_from_object (&arguments, G_OBJECT (config), error)
-         && dim_run (mode, &arguments, image != NULL ? gimp_image_get_width (image) : 0,
-                     image != NULL ? gimp_image_get_height (image) : 0, picture, error);
+  done = dim_arguments_from_object (&arguments, dim_arguments, DIM_N_ARGUMENTS, G_OBJECT (config),
+                                    error)
+         && dim_run (mode, &arguments, image, picture, error);
   if (done && mode == GIMP_RUN_INTERACTIVE)
     dim_arguments_to_object (&arguments, G_OBJECT (config));
   dim_arguments_clear (&arguments);
@@ -130,14 +131,38 @@ run_new (GimpProcedure *procedure, GimpProcedureConfig *config, gpointer run_dat
   return values;
 }
 
+/* The dialog does not start from last values: a class is not trained twice. */
+static GimpValueArray *
+run_train (GimpProcedure *procedure, GimpRunMode mode, GimpImage *image, GimpDrawable **drawables,
+           GimpProcedureConfig *config, gpointer run_data)
+{
+  GError          *error = NULL;
+  g_autofree char *model = NULL;
+  DimTrainRequest  request;
+  GimpValueArray  *values;
+  gboolean         done;
+
+  dim_train_request_init (&request);
+  done = (mode != GIMP_RUN_NONINTERACTIVE
+          || dim_arguments_from_object (&request, dim_train_arguments, DIM_N_TRAIN_ARGUMENTS,
+                                        G_OBJECT (config), &error))
+         && dim_train_run (mode, &request, image, &model, &error);
+  dim_train_request_clear (&request);
+  if (!done)
+    return failed (procedure, error);
+  values = gimp_procedure_new_return_values (procedure, GIMP_PDB_SUCCESS, NULL);
+  GIMP_VALUES_SET_STRING (values, 1, model);
+  return values;
+}
+
 /* ---- the procedures ---- */
 
 static void
-add_arguments (GimpProcedure *procedure)
+add_arguments (GimpProcedure *procedure, const DimArgument *table, int n)
 {
-  for (int i = 0; i < DIM_N_ARGUMENTS; i++)
+  for (int i = 0; i < n; i++)
     {
-      const DimArgument *a = &dim_arguments[i];
+      const DimArgument *a = &table[i];
 
       if (a->kind == DIM_ARGUMENT_TEXT)
         gimp_procedure_add_string_argument (procedure, a->name, a->nick, a->blurb, "",
@@ -151,21 +176,45 @@ add_arguments (GimpProcedure *procedure)
     }
 }
 
+/* One that works with any image, or none. */
 static GimpProcedure *
-create_layer (GimpPlugIn *plug_in)
+create_image_procedure (GimpPlugIn *plug_in, const char *name, GimpRunImageFunc run,
+                        const char *label, const char *blurb, const char *help)
 {
-  GimpProcedure *procedure = gimp_image_procedure_new (
-      plug_in, DIM_LAYER_PROC, GIMP_PDB_PROC_TYPE_PLUGIN, run_layer, NULL, NULL);
+  GimpProcedure *procedure
+      = gimp_image_procedure_new (plug_in, name, GIMP_PDB_PROC_TYPE_PLUGIN, run, NULL, NULL);
 
   gimp_procedure_set_image_types (procedure, "*");
   gimp_procedure_set_sensitivity_mask (
       procedure, GIMP_PROCEDURE_SENSITIVE_DRAWABLE | GIMP_PROCEDURE_SENSITIVE_DRAWABLES
                      | GIMP_PROCEDURE_SENSITIVE_NO_DRAWABLES | GIMP_PROCEDURE_SENSITIVE_NO_IMAGE);
-  gimp_procedure_set_menu_label (procedure, "_Diffusion Layer...");
+  gimp_procedure_set_menu_label (procedure, label);
   gimp_procedure_add_menu_path (procedure, "<Image>/Filters/Render");
-  gimp_procedure_set_documentation (procedure, DIM_LAYER_BLURB, DIM_HELP, DIM_LAYER_PROC);
+  gimp_procedure_set_documentation (procedure, blurb, help, name);
   gimp_procedure_set_attribution (procedure, DIM_AUTHORS, DIM_AUTHORS, DIM_YEAR);
-  add_arguments (procedure);
+  return procedure;
+}
+
+static GimpProcedure *
+create_train (GimpPlugIn *plug_in)
+{
+  GimpProcedure *procedure = create_image_procedure (
+      plug_in, DIM_TRAIN_PROC, run_train, DIM_TRAIN_LABEL, DIM_TRAIN_BLURB, DIM_TRAIN_HELP);
+
+  add_arguments (procedure, dim_train_arguments, DIM_N_TRAIN_ARGUMENTS);
+  gimp_procedure_add_string_return_value (procedure, "trained", "Trained model",
+                                          "Folder of the new model; empty: there is none yet", "",
+                                          G_PARAM_READWRITE);
+  return procedure;
+}
+
+static GimpProcedure *
+create_layer (GimpPlugIn *plug_in)
+{
+  GimpProcedure *procedure = create_image_procedure (
+      plug_in, DIM_LAYER_PROC, run_layer, "_Diffusion Layer...", DIM_LAYER_BLURB, DIM_HELP);
+
+  add_arguments (procedure, dim_arguments, DIM_N_ARGUMENTS);
   gimp_procedure_add_layer_return_value (procedure, "layer", "Layer", "The new layer", FALSE,
                                          G_PARAM_READWRITE);
   return procedure;
@@ -183,7 +232,7 @@ create_new (GimpPlugIn *plug_in)
   gimp_procedure_set_attribution (procedure, DIM_AUTHORS, DIM_AUTHORS, DIM_YEAR);
   gimp_procedure_add_enum_argument (procedure, "run-mode", "Run mode", "The run mode",
                                     GIMP_TYPE_RUN_MODE, GIMP_RUN_NONINTERACTIVE, G_PARAM_READWRITE);
-  add_arguments (procedure);
+  add_arguments (procedure, dim_arguments, DIM_N_ARGUMENTS);
   gimp_procedure_add_image_return_value (procedure, "image", "Image", "The new image", FALSE,
                                          G_PARAM_READWRITE);
   gimp_procedure_add_layer_return_value (procedure, "layer", "Layer", "Its layer", FALSE,
@@ -198,7 +247,8 @@ query_procedures (GimpPlugIn *plug_in)
 {
   GList *names = g_list_append (NULL, g_strdup (DIM_LAYER_PROC));
 
-  return g_list_append (names, g_strdup (DIM_NEW_PROC));
+  names = g_list_append (names, g_strdup (DIM_NEW_PROC));
+  return g_list_append (names, g_strdup (DIM_TRAIN_PROC));
 }
 
 static GimpProcedure *
@@ -208,6 +258,8 @@ create_procedure (GimpPlugIn *plug_in, const gchar *name)
     return create_layer (plug_in);
   if (g_strcmp0 (name, DIM_NEW_PROC) == 0)
     return create_new (plug_in);
+  if (g_strcmp0 (name, DIM_TRAIN_PROC) == 0)
+    return create_train (plug_in);
   return NULL;
 }
 

@@ -24,7 +24,7 @@ enum
 struct _DimClassView
 {
   GtkBox        parent;
-  GtkWidget    *search, *scroll, *tree, *nothing;
+  GtkWidget    *search, *train, *scroll, *tree, *nothing;
   GtkListStore *store;
   GtkTreeModel *hits;   /* the store, filtered by `needle` */
   char         *needle; /* folded */
@@ -234,6 +234,17 @@ new_search (DimClassView *view)
 }
 
 static GtkWidget *
+new_train (void)
+{
+  GtkWidget *train = gtk_button_new_from_icon_name ("list-add-symbolic", GTK_ICON_SIZE_BUTTON);
+
+  gtk_widget_set_name (train, "class-train");
+  gtk_widget_set_tooltip_text (train, _ ("Train a class of your own, from pictures"));
+  atk_object_set_name (gtk_widget_get_accessible (train), _ ("Train a class"));
+  return train;
+}
+
+static GtkWidget *
 new_tree (DimClassView *view)
 {
   GtkWidget       *tree = gtk_tree_view_new_with_model (view->hits);
@@ -254,7 +265,7 @@ new_tree (DimClassView *view)
 static void
 dim_class_view_init (DimClassView *view)
 {
-  GtkWidget *overlay = gtk_overlay_new ();
+  GtkWidget *overlay = gtk_overlay_new (), *row = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
 
   gtk_orientable_set_orientation (GTK_ORIENTABLE (view), GTK_ORIENTATION_VERTICAL);
   gtk_box_set_spacing (GTK_BOX (view), 6);
@@ -265,6 +276,9 @@ dim_class_view_init (DimClassView *view)
   gtk_tree_model_filter_set_visible_func (GTK_TREE_MODEL_FILTER (view->hits), is_hit, view, NULL);
 
   view->search = new_search (view);
+  view->train = new_train ();
+  gtk_box_pack_start (GTK_BOX (row), view->search, TRUE, TRUE, 0);
+  gtk_box_pack_start (GTK_BOX (row), view->train, FALSE, FALSE, 0);
   view->tree = new_tree (view);
   g_signal_connect (selection_of (view), "changed", G_CALLBACK (on_selected), view);
   g_signal_connect_swapped (view->tree, "row-activated", G_CALLBACK (activate_default), view);
@@ -284,7 +298,7 @@ dim_class_view_init (DimClassView *view)
   gtk_overlay_add_overlay (GTK_OVERLAY (overlay), view->nothing);
   gtk_overlay_set_overlay_pass_through (GTK_OVERLAY (overlay), view->nothing, TRUE);
 
-  gtk_box_pack_start (GTK_BOX (view), view->search, FALSE, FALSE, 0);
+  gtk_box_pack_start (GTK_BOX (view), row, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (view), overlay, TRUE, TRUE, 0);
 }
 
@@ -334,4 +348,10 @@ GtkWidget *
 dim_class_view_search (DimClassView *view)
 {
   return view->search;
+}
+
+GtkWidget *
+dim_class_view_train (DimClassView *view)
+{
+  return view->train;
 }

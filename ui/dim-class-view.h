@@ -26,6 +26,7 @@ int  dim_class_view_get_label (DimClassView *view);
 void dim_class_view_set_label (DimClassView *view, int label);
 
 GtkWidget *dim_class_view_search (DimClassView *view); /* for a label's mnemonic */
+GtkWidget *dim_class_view_train (DimClassView *view);  /* the button that trains a class */
 
 /* `text` as the search compares it: without case and accents; g_free. */
 char *dim_class_view_fold (const char *text);

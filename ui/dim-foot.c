@@ -17,10 +17,11 @@ enum
 struct _DimFoot
 {
   GtkBox     parent;
-  GtkWidget *message_box, *message;
+  GtkWidget *message_box, *message_icon, *message;
   GtkWidget *stack; /* estimate or progress: the window keeps its size */
   GtkWidget *estimate, *use_size, *progress;
   GtkWidget *generate;
+  char      *action; /* on it, while nothing runs */
   int        use_width, use_height;
   gboolean   ready, running;
 };
@@ -54,10 +55,18 @@ on_use_size (DimFoot *foot)
 }
 
 static void
+dim_foot_finalize (GObject *object)
+{
+  g_free (DIM_FOOT (object)->action);
+  G_OBJECT_CLASS (dim_foot_parent_class)->finalize (object);
+}
+
+static void
 dim_foot_class_init (DimFootClass *klass)
 {
   static const char *const names[] = { "generate", "stop", "close" };
 
+  G_OBJECT_CLASS (klass)->finalize = dim_foot_finalize;
   for (int i = 0; i < SIGNAL_USE_SIZE; i++)
     signals[i] = g_signal_new (names[i], DIM_TYPE_FOOT, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                                G_TYPE_NONE, 0);
@@ -82,10 +91,10 @@ new_text (const char *name, int max_width_chars)
 static void
 add_message (DimFoot *foot)
 {
-  GtkWidget *image = gtk_image_new_from_icon_name ("dialog-warning-symbolic", GTK_ICON_SIZE_BUTTON);
   GtkWidget *dismiss
       = gtk_button_new_from_icon_name ("window-close-symbolic", GTK_ICON_SIZE_BUTTON);
 
+  foot->message_icon = gtk_image_new ();
   foot->message = new_text ("message", 50);
   atk_object_set_role (gtk_widget_get_accessible (foot->message), ATK_ROLE_NOTIFICATION);
   gtk_widget_set_name (dismiss, "message-dismiss");
@@ -96,7 +105,7 @@ add_message (DimFoot *foot)
   g_signal_connect_swapped (dismiss, "clicked", G_CALLBACK (on_dismiss), foot);
 
   foot->message_box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
-  gtk_box_pack_start (GTK_BOX (foot->message_box), image, FALSE, FALSE, 0);
+  gtk_box_pack_start (GTK_BOX (foot->message_box), foot->message_icon, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (foot->message_box), foot->message, TRUE, TRUE, 0);
   gtk_box_pack_start (GTK_BOX (foot->message_box), dismiss, FALSE, FALSE, 0);
   gtk_widget_show_all (foot->message_box);
@@ -164,6 +173,7 @@ dim_foot_init (DimFoot *foot)
 {
   gtk_orientable_set_orientation (GTK_ORIENTABLE (foot), GTK_ORIENTATION_VERTICAL);
   gtk_box_set_spacing (GTK_BOX (foot), 12);
+  foot->action = g_strdup (_ ("_Generate"));
   add_message (foot);
   add_stack (foot);
   add_buttons (foot);
@@ -176,19 +186,40 @@ dim_foot_new (void)
   return g_object_new (DIM_TYPE_FOOT, NULL);
 }
 
+static void
+show_message (DimFoot *foot, const char *text, const char *icon)
+{
+  gtk_image_set_from_icon_name (GTK_IMAGE (foot->message_icon), icon, GTK_ICON_SIZE_BUTTON);
+  gtk_label_set_text (GTK_LABEL (foot->message), text ? text : "");
+  gtk_widget_set_visible (foot->message_box, text != NULL);
+}
+
 void
 dim_foot_show_message (DimFoot *foot, const char *text)
 {
-  gtk_label_set_text (GTK_LABEL (foot->message), text ? text : "");
-  gtk_widget_set_visible (foot->message_box, text != NULL);
+  show_message (foot, text, "dialog-warning-symbolic");
+}
+
+void
+dim_foot_show_news (DimFoot *foot, const char *text)
+{
+  show_message (foot, text, "emblem-ok-symbolic");
 }
 
 static void
 show_generate (DimFoot *foot)
 {
   gtk_button_set_use_underline (GTK_BUTTON (foot->generate), TRUE);
-  gtk_button_set_label (GTK_BUTTON (foot->generate), foot->running ? _ ("S_top") : _ ("_Generate"));
+  gtk_button_set_label (GTK_BUTTON (foot->generate), foot->running ? _ ("S_top") : foot->action);
   gtk_widget_set_sensitive (foot->generate, foot->running || foot->ready);
+}
+
+void
+dim_foot_set_action (DimFoot *foot, const char *label)
+{
+  g_free (foot->action);
+  foot->action = g_strdup (label);
+  show_generate (foot);
 }
 
 void

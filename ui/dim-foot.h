@@ -15,12 +15,17 @@ G_DECLARE_FINAL_TYPE (DimFoot, dim_foot, DIM, FOOT, GtkBox)
 
 DimFoot *dim_foot_new (void);
 
-void dim_foot_show_message (DimFoot *foot, const char *text); /* NULL: none */
+/* What went wrong, or what went well; NULL: none. */
+void dim_foot_show_message (DimFoot *foot, const char *text);
+void dim_foot_show_news (DimFoot *foot, const char *text);
 
 /* What Generate would cost, or why it cannot be pressed (`ready` FALSE), with a size that could be
  * used instead (0, 0: none). */
 void dim_foot_show_estimate (DimFoot *foot, const char *text, gboolean ready, int use_width,
                              int use_height);
+
+/* What the main button is called while nothing runs, with a mnemonic; "_Generate" at first. */
+void dim_foot_set_action (DimFoot *foot, const char *label);
 
 void dim_foot_set_running (DimFoot *foot, gboolean running);
 void dim_foot_set_progress (DimFoot *foot, double fraction, const char *text);

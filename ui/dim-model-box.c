@@ -8,6 +8,7 @@
 enum
 {
   SIGNAL_PICKED,
+  SIGNAL_POPUP,
   N_SIGNALS
 };
 
@@ -32,16 +33,29 @@ on_combo (DimModelBox *box)
 }
 
 static void
+on_popup (DimModelBox *box)
+{
+  gboolean shown;
+
+  g_object_get (box->combo, "popup-shown", &shown, NULL);
+  if (shown)
+    g_signal_emit (box, signals[SIGNAL_POPUP], 0);
+}
+
+static void
 dim_model_box_class_init (DimModelBoxClass *klass)
 {
   signals[SIGNAL_PICKED] = g_signal_new ("picked", DIM_TYPE_MODEL_BOX, G_SIGNAL_RUN_LAST, 0, NULL,
                                          NULL, NULL, G_TYPE_NONE, 1, G_TYPE_INT);
+  signals[SIGNAL_POPUP] = g_signal_new ("popup", DIM_TYPE_MODEL_BOX, G_SIGNAL_RUN_LAST, 0, NULL,
+                                        NULL, NULL, G_TYPE_NONE, 0);
 }
 
 static void
 dim_model_box_init (DimModelBox *box)
 {
-  GtkWidget *image = gtk_image_new_from_icon_name ("dialog-information-symbolic", GTK_ICON_SIZE_BUTTON);
+  GtkWidget *image
+      = gtk_image_new_from_icon_name ("dialog-information-symbolic", GTK_ICON_SIZE_BUTTON);
   GtkCellRenderer *cell;
   g_autoptr (GList) cells = NULL;
 
@@ -53,6 +67,7 @@ dim_model_box_init (DimModelBox *box)
   gtk_widget_set_name (box->combo, "model");
   atk_object_set_name (gtk_widget_get_accessible (box->combo), _ ("Model"));
   g_signal_connect_swapped (box->combo, "changed", G_CALLBACK (on_combo), box);
+  g_signal_connect_swapped (box->combo, "notify::popup-shown", G_CALLBACK (on_popup), box);
   gtk_box_pack_start (GTK_BOX (box), box->combo, TRUE, TRUE, 0);
 
   box->info_button = gtk_menu_button_new ();

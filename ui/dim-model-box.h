@@ -2,7 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Signal "picked" (int index): a person chose this one of the models. */
+ * Signals "picked" (int index): a person chose this one of the models; "popup": the list opens, the
+ * moment to look for models that have come since. */
 #ifndef DIM_MODEL_BOX_H
 #define DIM_MODEL_BOX_H
 

@@ -40,14 +40,12 @@ add_folder (DimModels *models, const char *folder, GError **error)
   return models->infos->len - 1;
 }
 
-DimModels *
-dim_models_new (void)
+void
+dim_models_refresh (DimModels *models)
 {
-  DimModels *models = g_new0 (DimModels, 1);
   g_auto (GStrv) folders = dim_model_list ();
 
-  models->infos = g_ptr_array_new_with_free_func (free_info);
-  models->failures = g_ptr_array_new_with_free_func (g_free);
+  g_ptr_array_set_size (models->failures, 0);
   for (char **folder = folders; *folder; folder++)
     {
       g_autoptr (GError) error = NULL;
@@ -55,6 +53,16 @@ dim_models_new (void)
       if (add_folder (models, *folder, &error) < 0)
         g_ptr_array_add (models->failures, dim_text_clean (error->message));
     }
+}
+
+DimModels *
+dim_models_new (void)
+{
+  DimModels *models = g_new0 (DimModels, 1);
+
+  models->infos = g_ptr_array_new_with_free_func (free_info);
+  models->failures = g_ptr_array_new_with_free_func (g_free);
+  dim_models_refresh (models);
   return models;
 }
 

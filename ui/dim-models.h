@@ -17,7 +17,9 @@ typedef struct
 
 /* Reads the headers of every installed model. */
 DimModels *dim_models_new (void);
-void       dim_models_free (DimModels *models);
+/* Adds those that have come since; the others keep their places. */
+void dim_models_refresh (DimModels *models);
+void dim_models_free (DimModels *models);
 
 /* The model that `name` means ("": the default one), a folder outside of the installed ones being
  * added to the list. -1 and an error when there is none, or it is no good. */

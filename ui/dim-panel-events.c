@@ -69,6 +69,18 @@ on_model (DimPanel *panel, int index)
 }
 
 static void
+on_model_popup (DimPanel *panel)
+{
+  dim_panel_refresh_models (panel);
+}
+
+static void
+on_train (DimPanel *panel)
+{
+  g_signal_emit_by_name (panel, "train");
+}
+
+static void
 on_class (DimPanel *panel)
 {
   g_autofree char *name = NULL;
@@ -209,6 +221,7 @@ dim_panel_connect (DimPanel *panel)
     { SENDER (preset_bar), "save", G_CALLBACK (on_preset_save) },
     { SENDER (preset_bar), "notice", G_CALLBACK (on_notice) },
     { SENDER (model_box), "picked", G_CALLBACK (on_model) },
+    { SENDER (model_box), "popup", G_CALLBACK (on_model_popup) },
     { SENDER (class_view), "notify::label", G_CALLBACK (on_class) },
     { SENDER (size_box), "notify::width", G_CALLBACK (on_size) },
     { SENDER (size_box), "notify::height", G_CALLBACK (on_size) },
@@ -228,5 +241,7 @@ dim_panel_connect (DimPanel *panel)
                               table[i].handler, panel);
   g_signal_connect_swapped (dim_class_view_search (panel->class_view), "stop-search",
                             G_CALLBACK (on_stop_search), panel);
+  g_signal_connect_swapped (dim_class_view_train (panel->class_view), "clicked",
+                            G_CALLBACK (on_train), panel);
   g_signal_connect (panel, "drag-data-received", G_CALLBACK (on_drop), NULL);
 }

@@ -12,6 +12,7 @@ enum
   SIGNAL_GENERATE,
   SIGNAL_STOP,
   SIGNAL_CLOSE,
+  SIGNAL_TRAIN,
   N_SIGNALS
 };
 
@@ -247,7 +248,7 @@ dim_panel_finalize (GObject *object)
 static void
 dim_panel_class_init (DimPanelClass *klass)
 {
-  static const char *const names[N_SIGNALS] = { "generate", "stop", "close" };
+  static const char *const names[N_SIGNALS] = { "generate", "stop", "close", "train" };
   GObjectClass            *object = G_OBJECT_CLASS (klass);
 
   object->get_property = dim_panel_get_property;
@@ -402,6 +403,31 @@ dim_panel_set_recipe (DimPanel *panel, const DimRecipe *recipe, char **notice)
   told = dim_panel_settle (panel);
   if (notice)
     *notice = g_steal_pointer (&told);
+}
+
+void
+dim_panel_refresh_models (DimPanel *panel)
+{
+  gboolean before = panel->showing;
+
+  dim_models_refresh (panel->models);
+  panel->showing = TRUE;
+  dim_model_box_show (panel->model_box, panel->models, panel->model);
+  panel->showing = before;
+}
+
+void
+dim_panel_choose_trained (DimPanel *panel, const char *folder, const char *class_name)
+{
+  int index;
+
+  dim_panel_refresh_models (panel);
+  index = dim_models_find (panel->models, folder, NULL);
+  if (index < 0)
+    return;
+  dim_panel_put_text (panel, PROP_MODEL, dim_models_name (panel->models, index));
+  dim_panel_put_text (panel, PROP_CLASS, class_name);
+  dim_panel_settle_pending (panel);
 }
 
 void

@@ -4,7 +4,7 @@
  *
  * A vertical box that fills a window: settings, message, estimate or progress, and its own row of
  * buttons at the bottom right (Close, Generate; Generate becomes Stop while a run goes on). The
- * host gives it a window and answers three signals.
+ * host gives it a window and answers its signals.
  *
  * Properties, all readable and writable, named and meant exactly as the procedures' arguments:
  *
@@ -20,14 +20,14 @@
  * class, a preset that is gone) are looked up when the main loop is next idle, or by
  * dim_panel_get_recipe: then the property falls back to "", and the panel says so.
  *
- * Signals, without arguments: "generate", "stop", "close". Escape, too, emits "close" (in a
- * GtkDialog the dialog takes it first).
+ * Signals, without arguments: "generate", "stop", "close", and "train" for a class of one's own.
+ * Escape, too, emits "close" (in a GtkDialog the dialog takes it first).
  *
  * Widget names (gtk_widget_set_name), by which tests find the controls, in reading order:
  *
  *   - preset preset-menu
  *   - model model-info
- *   - class-search class-list (open-models where there is no model)
+ *   - class-search class-train class-list (open-models where there is no model)
  *   - width height size-lock size-menu
  *   - upsample
  *   - seed seed-dice seed-fresh
@@ -64,6 +64,11 @@ void dim_panel_get_recipe (DimPanel *panel, DimRecipe *recipe);
 /* Takes over a whole recipe. *notice (may be NULL) gets what could not be taken over and what
  * stands in for it, one sentence or more to g_free, or NULL; the panel shows it, too. */
 void dim_panel_set_recipe (DimPanel *panel, const DimRecipe *recipe, char **notice);
+
+/* Looks for models that have come since, as when a training is done. */
+void dim_panel_refresh_models (DimPanel *panel);
+/* Chooses the model in `folder`, and its class. */
+void dim_panel_choose_trained (DimPanel *panel, const char *folder, const char *class_name);
 
 /* In a run the settings are insensitive, the progress bar is shown, and Generate is Stop. */
 void     dim_panel_set_running (DimPanel *panel, gboolean running);

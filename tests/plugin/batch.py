@@ -63,7 +63,7 @@ def run_calls(host, classes, native, check):
         f'(define host {host.number})\n(define class-a "{class_a}")\n(define class-b "{class_b}")\n'
         f'(define wrong-class "{class_b}x")\n(define native {native})\n(define work "{work}")\n'
         f"(define kill-steps {KILL_STEPS})\n(define precisions '({' '.join(map(str, PRECISIONS))}))\n"
-        f'(load "{HERE}/prelude-{host.number}.scm")\n(load "{HERE}/calls.scm")\n')
+        f'(load "{HERE}/prelude-{host.number}.scm")\n(load "{HERE}/checks.scm")\n(load "{HERE}/calls.scm")\n')
     host.last_values(class_b, 48, 40, 77)
     progress, killed, stop = work / "progress", [], threading.Event()
     killer = threading.Thread(target=kill_when_seen, args=(host, progress, killed, stop))

@@ -1,18 +1,7 @@
 ; The procedures, called as people's scripts do: the same text for both hosts, behind a prelude that gives both the same
-; names. Defined by the caller: class-a, class-b, native, work (a folder). Each check is one line of the file
-; work/report, "ok" or "FAIL"; the last line is "end".
+; names, and checks.scm. Defined by the caller: class-a, class-b, native, work (a folder).
 ; SPDX-License-Identifier: LGPL-3.0-or-later
 
-(define report (open-output-file (string-append work "/report")))
-(define (check name got wanted)
-  (display (if (equal? got wanted) "ok " "FAIL ") report)
-  (display name report)
-  (if (not (equal? got wanted))
-      (begin (display ": " report) (write got report) (display ", not " report) (write wanted report)))
-  (newline report))
-(define (in-work name) (string-append work "/" name))
-(define (write-text file text)
-  (let ((port (open-output-file file))) (display text port) (close-output-port port)))
 (define (recipe-of layer) (caddr (car (gimp-item-get-parasite layer "gimp-dim-recipe"))))
 (define (dirty? image) (= (car (gimp-image-is-dirty image)) TRUE))
 (define (size-of layer) (list (width-of layer) (height-of layer)))
@@ -118,6 +107,4 @@
 (let ((layer (dim-layer-mode RUN-WITH-LAST-VALS (new-image 100 100))))
   (check "last size" (size-of layer) '(48 40))
   (check "last class and seed" (car (gimp-item-get-name layer)) (string-append class-b " #77")))
-(display "end" report)
-(newline report)
-(close-output-port report)
+(end-checks)

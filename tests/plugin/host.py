@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
 SKIP = 77
 
 
@@ -32,9 +35,19 @@ class Host:
         self.config.mkdir()
         (ours / "gimp-dim").symlink_to(Path(plug_in).resolve())
         self.plug_in = str(Path(plug_in).resolve())
+        self.data = self.folder / "data"
         self.env = dict(os.environ, DIM_MODEL_PATH=str(Path(models).resolve()), XDG_CONFIG_HOME=str(self.config),
+                        XDG_DATA_HOME=str(self.data),
                         LC_ALL="C.UTF-8", GSETTINGS_BACKEND="memory",
                         **{f"GIMP{number}_DIRECTORY": str(self.profile)})
+
+    def add_tiny_model(self):
+        """A model "tiny" that learns in a moment, among the user's own; answers the folder of the user's data."""
+        tiny = self.data / "gimp-dim" / "models" / "tiny"
+        tiny.mkdir(parents=True)
+        for name in ("model.json", "model.safetensors"):
+            shutil.copy(HERE.parent / "golden" / "dim" / "sample-10" / name, tiny)
+        return self.data
 
     def last_values(self, class_name, width, height, seed):
         """Leaves last values as an earlier interactive run would have."""
@@ -83,3 +96,15 @@ class Checks:
 
 def run(command, **keywords):
     return subprocess.run(command, text=True, errors="replace", stdin=subprocess.DEVNULL, **keywords)
+
+
+def make_pictures(folder, side):
+    """Three pictures to train with, in a new folder."""
+    folder.mkdir()
+    for i in range(3):
+        rows = b"".join(b"\0" + bytes(value for x in range(side) for value in ((224, 176, 64) if (x + i) // 8 % 2 else (48, 64, y)))
+                        for y in range(side))
+        chunks = ((b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+        (folder / f"{i}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks))
+    return folder

@@ -99,10 +99,18 @@ void kit_init(int *argc, char ***argv)
 
 Kit kit_open(int canvas_width, int canvas_height)
 {
-    Kit kit = {.window = gtk_window_new(GTK_WINDOW_TOPLEVEL),
-               .panel = dim_panel_new(canvas_width, canvas_height)};
+    DimPanel *panel = dim_panel_new(canvas_width, canvas_height);
+    Kit kit = kit_open_with(GTK_WIDGET(panel));
 
-    gtk_container_add(GTK_CONTAINER(kit.window), GTK_WIDGET(kit.panel));
+    kit.panel = panel;
+    return kit;
+}
+
+Kit kit_open_with(GtkWidget *content)
+{
+    Kit kit = {.window = gtk_window_new(GTK_WINDOW_TOPLEVEL)};
+
+    gtk_container_add(GTK_CONTAINER(kit.window), content);
     gtk_widget_show_all(kit.window);
     kit_settle();
     /* There is no window manager that would give it the focus. */
@@ -214,6 +222,15 @@ void kit_focus(const Kit *kit, const char *name)
 {
     gtk_widget_grab_focus(kit_find(kit, name));
     kit_settle();
+}
+
+const char *kit_focused(const Kit *kit)
+{
+    GtkWidget *widget = gtk_window_get_focus(GTK_WINDOW(kit->window));
+
+    while (widget && strstr(gtk_widget_get_name(widget), "Gtk"))
+        widget = gtk_widget_get_parent(widget);
+    return widget ? gtk_widget_get_name(widget) : "";
 }
 
 void kit_type(const Kit *kit, const char *name, const char *text)

@@ -16,6 +16,7 @@ typedef struct {
 void kit_init(int *argc, char ***argv);
 
 Kit kit_open(int canvas_width, int canvas_height);
+Kit kit_open_with(GtkWidget *content); /* without a DimPanel */
 void kit_close(Kit *kit);
 void kit_no_models(void); /* until kit_init's models are put back by kit_models */
 void kit_models(void);
@@ -30,6 +31,8 @@ void kit_wait(const int *count, int expected); /* a pressed button acts a moment
 /* A key as the window gets it. */
 void kit_key(const Kit *kit, guint keyval, GdkModifierType modifiers);
 void kit_focus(const Kit *kit, const char *name);
+/* The named control that has the focus: a combo's or a menu button's inner button stands for it. */
+const char *kit_focused(const Kit *kit);
 /* Replaces the text of an entry as typing it does, key by key. */
 void kit_type(const Kit *kit, const char *name, const char *text);
 void kit_click(const Kit *kit, const char *name);

@@ -10,6 +10,9 @@
                    #:preset preset #:options options))
 (define (dim-layer-mode mode image)
   (car (plug-in-dim-layer #:run-mode mode #:image image)))
+(define (dim-train image model class folder minutes output options)
+  (car (plug-in-dim-train-class #:image image #:model model #:class class #:folder folder #:minutes minutes
+                                #:output output #:options options)))
 (define (width-of layer) (car (gimp-drawable-get-width layer)))
 (define (height-of layer) (car (gimp-drawable-get-height layer)))
 (define (offsets-of layer) (gimp-drawable-get-offsets layer))
@@ -22,3 +25,5 @@
 (define (save-flat image file)
   (gimp-image-flatten image)
   (gimp-file-save RUN-NONINTERACTIVE image file))
+(define (new-layer image name width height)
+  (car (gimp-layer-new image name width height RGBA-IMAGE 100 LAYER-MODE-NORMAL)))

@@ -1,5 +1,5 @@
 # The dialog in a real GIMP under Xvfb, and undo: the same checks under GIMP 2.10 and 3.0.
-#   window.py HOST PLUG_IN MODELS MODEL DIM [SCREENSHOT.png]     SCREENSHOT: also leaves a picture of the dialog there
+#   window.py HOST PLUG_IN MODELS MODEL DIM [SCREENSHOT.png]     SCREENSHOT: also leaves pictures of the dialogs there
 # SPDX-License-Identifier: LGPL-3.0-or-later
 import json
 import os
@@ -10,11 +10,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from host import SKIP, Checks, Host, run
+from host import SKIP, Checks, Host, make_pictures, run
 
 HERE = Path(__file__).resolve().parent
 TOOLS = ["Xvfb", "openbox", "xdotool", "dbus-run-session", "gdbus"]
 PATIENCE = 120  # seconds for any state to come: a machine may be busy
+LONG_PATIENCE = 300  # the same for what a training does, which gives way to others
 
 
 def wait_for(what, ask, patience=PATIENCE):
@@ -152,8 +153,8 @@ def find(root, role, name):
 class Dialog:
     """Our window, driven by what its controls say of themselves."""
 
-    def __init__(self):
-        wait_for("the dialog", lambda: self.find("button", "Generate"))
+    def __init__(self, button="Generate"):
+        wait_for("the dialog", lambda: self.find("button", button))
 
     def find(self, role, name):
         return find(application("gimp-dim"), role, name)
@@ -166,6 +167,9 @@ class Dialog:
 
     def set_number(self, name, value):
         self.control("spin button", name).get_value_iface().set_current_value(value)
+
+    def set_text(self, name, text):
+        self.control("text", name).get_editable_text_iface().set_text_contents(text)
 
     def choose_class(self, name):
         search = self.control("text", "Search a class")
@@ -273,9 +277,75 @@ def check_new_image(gimp, check):
     check_soon("its window", lambda: gimp.screen.xdotool("search", "--onlyvisible", "--name", "80x48.*GIMP"), check)
 
 
-def take_picture(gimp, file):
+def fill_training(dialog, name, pictures, minutes):
+    dialog.set_text("New class:", name)
+    dialog.set_text("Folder of the pictures", str(pictures))
+    dialog.control("spin button", "Time:").get_editable_text_iface().set_text_contents(minutes)
+
+
+def check_training(gimp, pictures, shot, check):
+    """From the menu: it outlives its window, is found again, stopped, resumed, removed."""
+    training = gimp.host.data / "gimp-dim" / "training" / "default-brick"
+    gimp.choose_menu_item("Train Diffusion Class...")
+    dialog = Dialog("Start")
+    if shot:
+        take_picture(gimp, shot, "Train a Class")
+    fill_training(dialog, "brick", pictures, "20")
+    dialog.press("Start")
+    dialog.control("button", "Stop")
+    dialog.press("Close")
+    gimp.wait_idle()
+    first = wait_for("its first steps", lambda: steps_of(training), LONG_PATIENCE)
+    gimp.choose_menu_item("Train Diffusion Class...")
+    dialog = Dialog("Stop")
+    check("the training is found again", True)
+    dialog.press("Stop")
+    dialog.control("button", "Resume default-brick")
+    check("Stop leaves a checkpoint", (training / "checkpoint.safetensors").is_file())
+    dialog.press("Resume default-brick")
+    dialog.control("button", "Stop")
+    wait_for("further steps", lambda: (steps_of(training) or 0) > first, LONG_PATIENCE)
+    check("Resume goes on", True)
+    dialog.press("Stop")
+    for word in ("Remove default-brick", "Remove default-brick"):
+        dialog.press(word)
+    check_soon("Remove leaves nothing", lambda: not training.exists(), check)
+    dialog.press("Close")
+    gimp.wait_idle()
+
+
+def steps_of(training):
+    try:
+        return json.loads((training / "progress.json").read_text()).get("step")
+    except OSError:
+        return None
+
+
+def check_trained_class(gimp, pictures, check):
+    """From the panel: when it is done the panel has the new model and class, and makes a layer of it."""
+    gimp.choose_menu_item("Diffusion Layer...")
+    dialog = Dialog()
+    dialog.press("Train a class")
+    dialog.control("button", "Start")
+    fill_training(dialog, "slate", pictures, "0.05")
+    dialog.press("Start")
+    wait_for("the end of the training", lambda: (gimp.host.data / "gimp-dim" / "models" / "default-slate").is_dir(), LONG_PATIENCE)
+    wait_for("the panel with it", lambda: dialog.find("button", "Start") is None and dialog.find("button", "Stop") is None)
+    dialog.set_number("Width in pixels", 48)
+    dialog.set_number("Height in pixels", 32)
+    dialog.press("Generate")
+    gimp.wait_idle()
+    layer = "(car (layers-of image))"
+    name = gimp.evaluate(f"(car (gimp-item-get-name {layer}))")
+    check("a layer of the new class", name.startswith('"slate #'), name)
+    recipe = json.loads(json.loads(gimp.evaluate(f'(caddr (car (gimp-item-get-parasite {layer} "gimp-dim-recipe")))'),
+                                   strict=False))
+    check("by the new model", recipe["model"] == "default-slate", str(recipe))
+
+
+def take_picture(gimp, file, title="Diffusion Layer"):
     time.sleep(2)
-    window = gimp.screen.xdotool("search", "--onlyvisible", "--name", "^Diffusion Layer$")[-1]
+    window = gimp.screen.xdotool("search", "--onlyvisible", "--name", f"^{title}$")[-1]
     run(["import", "-window", window, file], env=gimp.host.env)
 
 
@@ -300,6 +370,12 @@ def main():
             check_last_values(gimp, classes[-1], check)
             check_close(gimp, check)
             check_new_image(gimp, check)
+            # The default model from here on is one that learns in a moment.
+            tiny = host.add_tiny_model() / "gimp-dim" / "models" / "tiny"
+            tiny.rename(tiny.with_name("default"))
+            pictures = make_pictures(host.folder / "pictures", 48)
+            check_training(gimp, pictures, shot and shot.replace(".png", "-train.png"), check)
+            check_trained_class(gimp, pictures, check)
         except Exception:
             run(["import", "-window", "root", os.environ.get("GIMP_DIM_TEST_SCREEN", os.devnull)], env=host.env)
             print(Path(log.name).read_text(errors="replace")[-3000:])

@@ -1,0 +1,34 @@
+/* The frame of our windows.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "plugin/dim-window.h"
+
+static gboolean
+on_delete (GtkWidget *window, GdkEvent *event, GtkWidget *content)
+{
+  g_signal_emit_by_name (content, "close");
+  return GDK_EVENT_STOP;
+}
+
+GtkWidget *
+dim_window_new (const char *title, GtkWidget *content)
+{
+  GtkWidget *window = gtk_window_new (GTK_WINDOW_TOPLEVEL);
+
+  gtk_window_set_title (GTK_WINDOW (window), title);
+  gtk_window_set_role (GTK_WINDOW (window), "gimp-dim");
+  gtk_window_set_type_hint (GTK_WINDOW (window), GDK_WINDOW_TYPE_HINT_DIALOG);
+  gtk_window_set_position (GTK_WINDOW (window), GTK_WIN_POS_CENTER);
+  gtk_container_add (GTK_CONTAINER (window), content);
+  g_signal_connect (window, "delete-event", G_CALLBACK (on_delete), content);
+  return window;
+}
+
+void
+dim_window_destroy (GtkWidget *window)
+{
+  gtk_widget_destroy (window);
+  while (gtk_events_pending ())
+    gtk_main_iteration ();
+  gdk_display_flush (gdk_display_get_default ());
+}
