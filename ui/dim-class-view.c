@@ -12,7 +12,9 @@ enum
 {
   COLUMN_LABEL,
   COLUMN_NAME,
-  COLUMN_FOLDED,
+  COLUMN_FOLDED,   /* name and number */
+  COLUMN_SYNONYMS, /* with commas between them, or NULL */
+  COLUMN_FOLDED_SYNONYMS,
   N_COLUMNS
 };
 
@@ -109,13 +111,52 @@ on_selected (GtkTreeSelection *selection, DimClassView *view)
 }
 
 static gboolean
+has (const char *text, const char *needle)
+{
+  return text && strstr (text, needle);
+}
+
+static gboolean
 is_hit (GtkTreeModel *store, GtkTreeIter *iter, gpointer data)
 {
   DimClassView    *view = data;
-  g_autofree char *folded = NULL;
+  g_autofree char *folded = NULL, *synonyms = NULL;
 
-  gtk_tree_model_get (store, iter, COLUMN_FOLDED, &folded, -1);
-  return !view->needle || (folded && strstr (folded, view->needle));
+  gtk_tree_model_get (store, iter, COLUMN_FOLDED, &folded, COLUMN_FOLDED_SYNONYMS, &synonyms, -1);
+  return !view->needle || has (folded, view->needle) || has (synonyms, view->needle);
+}
+
+/* The first of the synonyms that has the needle in it; g_free. */
+static char *
+find_synonym (const char *synonyms, const char *needle)
+{
+  g_auto (GStrv) words = g_strsplit (synonyms ? synonyms : "", ",", -1);
+
+  for (char **word = words; *word; word++)
+    {
+      g_autofree char *folded = dim_class_view_fold (*word);
+
+      if (has (folded, needle))
+        return g_strstrip (g_strdup (*word));
+    }
+  return NULL;
+}
+
+/* A name; where only a synonym is what was searched for, that too. */
+static void
+show_name (GtkTreeViewColumn *column, GtkCellRenderer *cell, GtkTreeModel *hits, GtkTreeIter *iter,
+           gpointer data)
+{
+  DimClassView    *view = data;
+  g_autofree char *name = NULL, *folded = NULL, *synonyms = NULL, *synonym = NULL, *both = NULL;
+
+  gtk_tree_model_get (hits, iter, COLUMN_NAME, &name, COLUMN_FOLDED, &folded, COLUMN_SYNONYMS,
+                      &synonyms, -1);
+  if (view->needle && !has (folded, view->needle))
+    synonym = find_synonym (synonyms, view->needle);
+  if (synonym)
+    both = g_strdup_printf (_ ("%s (%s)"), name, synonym);
+  g_object_set (cell, "text", both ? both : name, NULL);
 }
 
 static void
@@ -225,7 +266,8 @@ new_search (DimClassView *view)
 
   gtk_widget_set_name (search, "class-search");
   gtk_entry_set_placeholder_text (GTK_ENTRY (search), _ ("Search"));
-  gtk_widget_set_tooltip_text (search, _ ("Part of a class's name; Enter takes the first hit"));
+  gtk_widget_set_tooltip_text (
+      search, _ ("Part of a class's name or of a synonym; Enter takes the first hit"));
   atk_object_set_name (gtk_widget_get_accessible (search), _ ("Search a class"));
   g_signal_connect_swapped (search, "changed", G_CALLBACK (on_search_changed), view);
   g_signal_connect_swapped (search, "activate", G_CALLBACK (on_search_activate), view);
@@ -254,8 +296,8 @@ new_tree (DimClassView *view)
   atk_object_set_name (gtk_widget_get_accessible (tree), _ ("Classes"));
   gtk_tree_view_set_headers_visible (GTK_TREE_VIEW (tree), FALSE);
   gtk_tree_view_set_enable_search (GTK_TREE_VIEW (tree), FALSE);
-  gtk_tree_view_insert_column_with_attributes (GTK_TREE_VIEW (tree), -1, _ ("Class"), cell, "text",
-                                               COLUMN_NAME, NULL);
+  gtk_tree_view_insert_column_with_data_func (GTK_TREE_VIEW (tree), -1, _ ("Class"), cell,
+                                              show_name, view, NULL);
   g_object_set (cell, "ellipsize", PANGO_ELLIPSIZE_END, NULL);
   gtk_tree_selection_set_mode (gtk_tree_view_get_selection (GTK_TREE_VIEW (tree)),
                                GTK_SELECTION_BROWSE);
@@ -271,7 +313,8 @@ dim_class_view_init (DimClassView *view)
   gtk_box_set_spacing (GTK_BOX (view), 6);
 
   view->label = -1;
-  view->store = gtk_list_store_new (N_COLUMNS, G_TYPE_INT, G_TYPE_STRING, G_TYPE_STRING);
+  view->store = gtk_list_store_new (N_COLUMNS, G_TYPE_INT, G_TYPE_STRING, G_TYPE_STRING,
+                                    G_TYPE_STRING, G_TYPE_STRING);
   view->hits = gtk_tree_model_filter_new (GTK_TREE_MODEL (view->store), NULL);
   gtk_tree_model_filter_set_visible_func (GTK_TREE_MODEL_FILTER (view->hits), is_hit, view, NULL);
 
@@ -309,7 +352,8 @@ dim_class_view_new (void)
 }
 
 void
-dim_class_view_set_names (DimClassView *view, char **names, int n_names, int n_labels)
+dim_class_view_set_names (DimClassView *view, char **names, char **synonyms, int n_names,
+                          int n_labels)
 {
   view->following = TRUE;
   view->label = -1;
@@ -320,9 +364,14 @@ dim_class_view_set_names (DimClassView *view, char **names, int n_names, int n_l
           = label < n_names ? dim_text_clean (names[label]) : g_strdup_printf ("%d", label);
       g_autofree char *both = g_strdup_printf ("%s %d", name, label);
       g_autofree char *folded = dim_class_view_fold (both);
+      g_autofree char *others = synonyms && label < n_names && synonyms[label]
+                                    ? dim_text_clean (synonyms[label])
+                                    : NULL;
+      g_autofree char *folded_others = others ? dim_class_view_fold (others) : NULL;
 
       gtk_list_store_insert_with_values (view->store, NULL, -1, COLUMN_LABEL, label, COLUMN_NAME,
-                                         name, COLUMN_FOLDED, folded, -1);
+                                         name, COLUMN_FOLDED, folded, COLUMN_SYNONYMS, others,
+                                         COLUMN_FOLDED_SYNONYMS, folded_others, -1);
     }
   view->following = FALSE;
   gtk_entry_set_text (GTK_ENTRY (view->search), "");

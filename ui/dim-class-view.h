@@ -2,7 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Search matches anywhere in a name (or its number) and ignores case and accents. In the search
+ * Search matches anywhere in a name (or its number) or in a synonym, which is then shown beside the
+ * name, and ignores case and accents. In the search
  * field Up and Down walk the hits, Enter takes the first one; Enter on a class that is selected
  * already activates the window's default.
  *
@@ -19,8 +20,10 @@ G_DECLARE_FINAL_TYPE (DimClassView, dim_class_view, DIM, CLASS_VIEW, GtkBox)
 
 DimClassView *dim_class_view_new (void);
 
-/* Replaces the list; nothing is selected then. Labels from n_names on show as their number. */
-void dim_class_view_set_names (DimClassView *view, char **names, int n_names, int n_labels);
+/* Replaces the list; nothing is selected then. Labels from n_names on show as their number.
+ * `synonyms`: of each name further ones with commas between them, or NULL; NULL: there are none. */
+void dim_class_view_set_names (DimClassView *view, char **names, char **synonyms, int n_names,
+                               int n_labels);
 
 int  dim_class_view_get_label (DimClassView *view);
 void dim_class_view_set_label (DimClassView *view, int label);

@@ -12,6 +12,7 @@
 
 #define ROWS_SEEN_LEAST 80 /* pixels */
 #define RESERVE 90         /* a title bar, and a message that may come */
+#define N_ROWS 9
 
 enum
 {
@@ -23,8 +24,8 @@ struct _DimMore
 {
   GtkExpander parent;
   GtkWidget  *scroll, *grid;
-  DimSpin    *steps, *guidance, *threads;
-  GtkWidget  *seamless, *sampler, *precision, *device;
+  DimSpin    *steps, *guidance, *low, *high, *threads;
+  GtkWidget  *seamless, *sampler, *rng, *precision, *device;
   gboolean    showing; /* values come from the recipe, not from a person */
 };
 
@@ -93,6 +94,69 @@ refill (GtkWidget *combo, const char *const *entries)
     gtk_combo_box_text_append (GTK_COMBO_BOX_TEXT (combo), entries[0], entries[1]);
 }
 
+/* What the two ends of guidance mean, set or not. */
+static double
+interval_low (DimMore *more)
+{
+  return MAX (0, dim_spin_get_setting (more->low));
+}
+
+static double
+interval_high (DimMore *more)
+{
+  double high = dim_spin_get_setting (more->high);
+
+  return high < 0 ? 1 : high;
+}
+
+/* Neither end passes the other. */
+static void
+on_low (DimMore *more)
+{
+  gtk_spin_button_set_range (GTK_SPIN_BUTTON (more->high), interval_low (more), 1);
+  on_changed (more);
+}
+
+static void
+on_high (DimMore *more)
+{
+  gtk_spin_button_set_range (GTK_SPIN_BUTTON (more->low), 0, interval_high (more));
+  on_changed (more);
+}
+
+static DimSpin *
+new_end (DimMore *more, GtkWidget *row, const char *name, const char *title, double fallback,
+         GCallback handler)
+{
+  DimSpin *spin = dim_spin_new (-1, 0, 1, 0.05, 2);
+
+  dim_spin_set_fallback (spin, fallback);
+  gtk_entry_set_width_chars (GTK_ENTRY (spin), 4);
+  gtk_widget_set_name (GTK_WIDGET (spin), name);
+  gtk_box_pack_start (GTK_BOX (row), GTK_WIDGET (spin), FALSE, FALSE, 0);
+  atk_object_set_name (gtk_widget_get_accessible (GTK_WIDGET (spin)), title);
+  g_signal_connect_swapped (spin, "notify::setting", handler, more);
+  return spin;
+}
+
+static void
+add_interval (DimMore *more, int row)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+  GtkWidget *label;
+
+  more->low
+      = new_end (more, box, "guidance-low", _ ("Guided from the time"), 0, G_CALLBACK (on_low));
+  gtk_box_pack_start (GTK_BOX (box), gtk_label_new (_ ("to")), FALSE, FALSE, 0);
+  more->high
+      = new_end (more, box, "guidance-high", _ ("Guided to the time"), 1, G_CALLBACK (on_high));
+  add_row (more, row, _ ("Guided at (_0 to 1):"), box, "guidance-interval",
+           _ ("The class is insisted on between these times only: 1 is all noise, where a picture "
+              "begins, 0 is the finished picture\nEmpty a field for the default"));
+  label = gtk_grid_get_child_at (GTK_GRID (more->grid), 0, row);
+  gtk_label_set_mnemonic_widget (GTK_LABEL (label), GTK_WIDGET (more->low));
+}
+
 static void
 fill_seamless (DimMore *more)
 {
@@ -152,13 +216,17 @@ dim_more_init (DimMore *more)
   more->guidance = add_spin (more, 2, _ ("Guida_nce:"),
                              dim_spin_new (0, DBL_MIN, DIM_PANEL_GUIDANCE_MAX, 0.1, 2), "guidance",
                              _ ("How strongly the class is insisted on; 1 is off, and faster"));
+  add_interval (more, 3);
   more->sampler
-      = add_combo (more, 3, _ ("Sam_pler:"), "sampler", _ ("The method that takes the steps"));
-  more->precision = add_combo (more, 4, _ ("Prec_ision:"), "precision",
+      = add_combo (more, 4, _ ("Sam_pler:"), "sampler", _ ("The method that takes the steps"));
+  more->rng = add_combo (more, 5, _ ("_Kind of noise:"), "rng",
+                         _ ("What a seed's noise is made with: PyTorch's repeats a published "
+                            "program's picture, in the size that it was made in"));
+  more->precision = add_combo (more, 6, _ ("Prec_ision:"), "precision",
                                _ ("The numbers that the network computes in"));
-  more->device = add_combo (more, 5, _ ("De_vice:"), "device", _ ("What the network computes on"));
+  more->device = add_combo (more, 7, _ ("De_vice:"), "device", _ ("What the network computes on"));
   more->threads
-      = add_spin (more, 6, _ ("Number o_f threads:"), dim_spin_new (0, 1, 1024, 1, 0), "threads",
+      = add_spin (more, 8, _ ("Number o_f threads:"), dim_spin_new (0, 1, 1024, 1, 0), "threads",
                   _ ("How many processor cores are used; the picture does not depend on it"));
   dim_spin_set_unset_text (more->threads, _ ("auto"));
 }
@@ -170,7 +238,7 @@ dim_more_new (GtkSizeGroup *labels)
       = g_object_new (DIM_TYPE_MORE, "label", _ ("More: tileable, _quality, device, threads"),
                       "use-underline", TRUE, "spacing", 6, NULL);
 
-  for (int row = 0; row < 7; row++)
+  for (int row = 0; row < N_ROWS; row++)
     gtk_size_group_add_widget (labels, gtk_grid_get_child_at (GTK_GRID (more->grid), 0, row));
   return more;
 }
@@ -198,17 +266,30 @@ fill_samplers (DimMore *more, const DimModelInfo *info)
     gtk_combo_box_text_append (combo, *name, *name);
 }
 
+/* NVIDIA's driver is there, so a card is offered; a recipe may ask for one anywhere. */
+static gboolean
+has_card (void)
+{
+  return g_file_test ("/proc/driver/nvidia/version", G_FILE_TEST_EXISTS);
+}
+
 void
 dim_more_set_model (DimMore *more, const DimModelInfo *info)
 {
-  const char *precisions[] = { "", _ ("automatic"), "f32", _ ("32 bits, exact"), NULL };
-  const char *devices[] = { "", _ ("automatic"), "cpu", _ ("processor"), NULL };
+  const char *precisions[]
+      = { "", _ ("automatic"), "f32", _ ("32 bits, exact"), "bf16", _ ("16 bits"), NULL };
+  const char *devices[]
+      = { "", _ ("automatic"), "cpu", _ ("processor"), "cuda", _ ("graphics card"), NULL };
+  const char *kinds[] = { "", _ ("by place (Philox)"), "torch", _ ("PyTorch's"), NULL };
 
+  if (!has_card ())
+    devices[4] = NULL;
   more->showing = TRUE;
   dim_spin_set_fallback (more->steps, info->defaults.steps);
   dim_spin_set_fallback (more->guidance,
                          info->unconditional_class < 0 ? 1 : info->defaults.guidance);
   fill_samplers (more, info);
+  refill (more->rng, kinds);
   refill (more->precision, precisions);
   refill (more->device, devices);
   more->showing = FALSE;
@@ -218,7 +299,8 @@ dim_more_set_model (DimMore *more, const DimModelInfo *info)
 static gboolean
 is_default (const char *value)
 {
-  return g_str_equal (value, "auto") || g_str_equal (value, "off") || g_str_equal (value, "0");
+  return g_str_equal (value, "auto") || g_str_equal (value, "off") || g_str_equal (value, "0")
+         || g_str_equal (value, "philox");
 }
 
 static void
@@ -227,6 +309,24 @@ show_option (GtkWidget *combo, const DimRecipe *recipe, const char *name)
   g_autofree char *value = dim_options_get (recipe->options, name);
 
   activate (combo, is_default (value) ? "" : value);
+}
+
+/* Ends at their defaults are not set. The ranges first, so that none stands in the way. */
+static void
+show_interval (DimMore *more, const DimRecipe *recipe)
+{
+  g_autofree char *value = dim_options_get (recipe->options, "guidance-interval");
+  double           low = 0, high = 1;
+
+  dim_interval_parse (value, &low, &high);
+  if (low == interval_low (more) && high == interval_high (more)) /* it may be typed just now */
+    return;
+  gtk_spin_button_set_range (GTK_SPIN_BUTTON (more->low), 0, 1);
+  gtk_spin_button_set_range (GTK_SPIN_BUTTON (more->high), 0, 1);
+  dim_spin_set_setting (more->low, low > 0 ? low : -1);
+  dim_spin_set_setting (more->high, high < 1 ? high : -1);
+  gtk_spin_button_set_range (GTK_SPIN_BUTTON (more->low), 0, high);
+  gtk_spin_button_set_range (GTK_SPIN_BUTTON (more->high), low, 1);
 }
 
 void
@@ -238,7 +338,9 @@ dim_more_show (DimMore *more, const DimRecipe *recipe)
   dim_spin_set_setting (more->steps, recipe->steps);
   dim_spin_set_setting (more->guidance, recipe->guidance);
   activate (more->sampler, recipe->sampler);
+  show_interval (more, recipe);
   show_option (more->seamless, recipe, "seamless");
+  show_option (more->rng, recipe, "rng");
   show_option (more->precision, recipe, "precision");
   show_option (more->device, recipe, "device");
   dim_spin_set_setting (more->threads, g_ascii_strtoull (threads, NULL, 10));
@@ -259,6 +361,23 @@ read_option (DimRecipe *recipe, const char *name, const char *value)
   recipe->options = options;
 }
 
+static void
+read_interval (DimMore *more, DimRecipe *recipe)
+{
+  g_autofree char *old = dim_options_get (recipe->options, "guidance-interval");
+  double           low = interval_low (more), high = interval_high (more), is_low = 0, is_high = 1;
+  char             from[G_ASCII_DTOSTR_BUF_SIZE], to[G_ASCII_DTOSTR_BUF_SIZE];
+  g_autofree char *value = NULL;
+
+  dim_interval_parse (old, &is_low, &is_high);
+  if (low == is_low && high == is_high)
+    return;
+  g_ascii_formatd (from, sizeof from, "%.15g", low);
+  g_ascii_formatd (to, sizeof to, "%.15g", high);
+  value = low > 0 || high < 1 ? g_strdup_printf ("%s,%s", from, to) : g_strdup ("");
+  read_option (recipe, "guidance-interval", value);
+}
+
 static const char *
 active_id (GtkWidget *combo)
 {
@@ -277,7 +396,9 @@ dim_more_read (DimMore *more, DimRecipe *recipe)
   recipe->guidance = dim_spin_get_setting (more->guidance);
   g_free (recipe->sampler);
   recipe->sampler = g_strdup (active_id (more->sampler));
+  read_interval (more, recipe);
   read_option (recipe, "seamless", active_id (more->seamless));
+  read_option (recipe, "rng", active_id (more->rng));
   read_option (recipe, "precision", active_id (more->precision));
   read_option (recipe, "device", active_id (more->device));
   read_option (recipe, "threads", threads);

@@ -1,4 +1,5 @@
-/* What stands behind "More": steps, guidance, sampler, precision, device, threads.
+/* What stands behind "More": tileable sides, steps, guidance and when, sampler, noise, precision,
+ * device, threads.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *

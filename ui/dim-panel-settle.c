@@ -104,7 +104,8 @@ settle_model (DimPanel *panel, GString *notice)
   info = dim_panel_model (panel);
   if (!info || panel->model == old)
     return;
-  dim_class_view_set_names (panel->class_view, info->classes, info->n_classes, info->n_labels);
+  dim_class_view_set_names (panel->class_view, info->classes, info->synonyms, info->n_classes,
+                            info->n_labels);
   dim_size_box_set_model (panel->size_box, info->native_size,
                           MAX (1, info->backbone.factor * info->autoencoder.factor));
   dim_more_set_model (panel->more, info);

@@ -31,7 +31,8 @@
  *   - width height size-lock size-menu
  *   - upsample
  *   - seed seed-dice seed-fresh
- *   - more: seamless steps guidance sampler precision device threads
+ *   - more: seamless steps guidance guidance-low guidance-high sampler rng precision device
+ *     threads
  *   - message message-dismiss, estimate use-size, progress
  *   - close generate
  *

@@ -193,6 +193,58 @@ static void search_takes_the_first_hit(void)
     kit_close(&kit);
 }
 
+/* What the first row of the list says. */
+static char *first_row(const Kit *kit)
+{
+    GtkTreeView *list = GTK_TREE_VIEW(kit_find(kit, "class-list"));
+    GtkTreeModel *model = gtk_tree_view_get_model(list);
+    GtkTreeViewColumn *column = gtk_tree_view_get_column(list, 0);
+    GList *cells = gtk_cell_layout_get_cells(GTK_CELL_LAYOUT(column));
+    GtkTreeIter iter;
+    char *text = NULL;
+
+    g_assert_true(gtk_tree_model_get_iter_first(model, &iter));
+    gtk_tree_view_column_cell_set_cell_data(column, model, &iter, FALSE, FALSE);
+    g_object_get(cells->data, "text", &text, NULL);
+    g_list_free(cells);
+    return text;
+}
+
+#define assert_first_row(kit, expected)                                                            \
+    G_STMT_START                                                                                   \
+    {                                                                                              \
+        g_autofree char *row = first_row(kit);                                                     \
+        g_assert_cmpstr(row, ==, expected);                                                        \
+    }                                                                                              \
+    G_STMT_END
+
+static void search_finds_synonyms(void)
+{
+    char *names[] = {"wolf", "cougar", "cat", NULL};
+    char *synonyms[] = {NULL, "puma, Mountain Lion, Löwe der Berge", "", NULL};
+    DimClassView *view = dim_class_view_new();
+    Kit kit = kit_open_with(GTK_WIDGET(view));
+
+    dim_class_view_set_names(view, names, synonyms, 3, 4);
+    assert_first_row(&kit, "wolf");
+    kit_type(&kit, "class-search", "mountain");
+    g_assert_cmpint(n_hits(&kit), ==, 1);
+    assert_first_row(&kit, "cougar (Mountain Lion)");
+    kit_type(&kit, "class-search", "LOWE");
+    assert_first_row(&kit, "cougar (Löwe der Berge)");
+    kit_type(&kit, "class-search", "coug"); /* the name itself needs no reason */
+    assert_first_row(&kit, "cougar");
+    kit_type(&kit, "class-search", "puma");
+    kit_key(&kit, GDK_KEY_Return, 0);
+    g_assert_cmpint(dim_class_view_get_label(view), ==, 1);
+    kit_type(&kit, "class-search", "3"); /* a label without a name */
+    g_assert_cmpint(n_hits(&kit), ==, 1);
+    dim_class_view_set_names(view, names, NULL, 3, 3);
+    kit_type(&kit, "class-search", "puma");
+    g_assert_cmpint(n_hits(&kit), ==, 0);
+    kit_close(&kit);
+}
+
 static void keys_walk_the_hits(void)
 {
     Kit kit = kit_open(0, 0);
@@ -289,6 +341,67 @@ static void tileable_sides(void)
     kit_close(&kit);
 }
 
+/* The two ends are one word of the options, which is there only where they say something. */
+static void guidance_interval(void)
+{
+    Kit kit = kit_open(0, 0);
+
+    g_assert_cmpstr(kit_text(&kit, "guidance-low"), ==, "0.0");
+    g_assert_cmpstr(kit_text(&kit, "guidance-high"), ==, "1.0");
+    kit_type(&kit, "guidance-high", "0.5");
+    kit_assert_string(&kit, "options", "guidance-interval=0,0.5");
+    kit_type(&kit, "guidance-low", "0.8"); /* above the other end: not taken, and put back */
+    kit_assert_string(&kit, "options", "guidance-interval=0,0.5");
+    kit_focus(&kit, "steps");
+    g_assert_cmpstr(kit_text(&kit, "guidance-low"), ==, "0.0");
+    kit_type(&kit, "guidance-low", "0.25");
+    kit_assert_string(&kit, "options", "guidance-interval=0.25,0.5");
+    kit_type(&kit, "guidance-high", "");
+    kit_type(&kit, "guidance-low", "");
+    kit_assert_string(&kit, "options", "");
+
+    g_object_set(kit.panel, "options", "guidance-interval=0.10,0.90 tile=64", NULL);
+    kit_settle();
+    g_assert_cmpstr(kit_text(&kit, "guidance-low"), ==, "0.1");
+    g_assert_cmpstr(kit_text(&kit, "guidance-high"), ==, "0.9");
+    kit_type(&kit, "steps", "7"); /* leaves alone what stands there in other words */
+    kit_assert_string(&kit, "options", "guidance-interval=0.10,0.90 tile=64");
+    g_object_set(kit.panel, "options", "", NULL); /* as a reset does */
+    kit_settle();
+    g_assert_cmpstr(kit_text(&kit, "guidance-low"), ==, "0.0");
+    g_assert_cmpstr(kit_text(&kit, "guidance-high"), ==, "1.0");
+    kit_close(&kit);
+}
+
+static const char *active_id(const Kit *kit, const char *name)
+{
+    return gtk_combo_box_get_active_id(GTK_COMBO_BOX(kit_find(kit, name)));
+}
+
+static void noise_and_numbers(void)
+{
+    Kit kit = kit_open(0, 0);
+    DimRecipe recipe;
+
+    kit_pick(&kit, "rng", "torch");
+    kit_pick(&kit, "precision", "bf16");
+    kit_assert_string(&kit, "options", "rng=torch precision=bf16");
+    dim_panel_get_recipe(kit.panel, &recipe);
+    g_object_set(kit.panel, "options", "", NULL);
+    kit_settle();
+    g_assert_cmpstr(active_id(&kit, "rng"), ==, "");
+    dim_panel_set_recipe(kit.panel, &recipe, NULL);
+    g_assert_cmpstr(active_id(&kit, "rng"), ==, "torch");
+    dim_recipe_clear(&recipe);
+    g_object_set(kit.panel, "options", "rng=philox device=cuda", NULL); /* seen, if not offered */
+    kit_settle();
+    g_assert_cmpstr(active_id(&kit, "rng"), ==, "");
+    g_assert_cmpstr(active_id(&kit, "device"), ==, "cuda");
+    kit_type(&kit, "steps", "7");
+    kit_assert_string(&kit, "options", "rng=philox device=cuda");
+    kit_close(&kit);
+}
+
 static void more_sets_the_run(void)
 {
     Kit kit = kit_open(0, 0);
@@ -317,9 +430,12 @@ int main(int argc, char **argv)
     g_test_add_func("/controls/seed", seed_box);
     g_test_add_func("/controls/class/fold", fold_ignores_case_and_accents);
     g_test_add_func("/controls/class/search", search_takes_the_first_hit);
+    g_test_add_func("/controls/class/synonyms", search_finds_synonyms);
     g_test_add_func("/controls/class/keys", keys_walk_the_hits);
     g_test_add_func("/controls/class/shown", class_is_shown);
     g_test_add_func("/controls/more/options", options_keep_what_they_do_not_know);
+    g_test_add_func("/controls/more/interval", guidance_interval);
+    g_test_add_func("/controls/more/noise", noise_and_numbers);
     g_test_add_func("/controls/more/run", more_sets_the_run);
     g_test_add_func("/controls/more/tileable", tileable_sides);
     return g_test_run();
