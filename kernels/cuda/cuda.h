@@ -85,6 +85,9 @@ static inline bool dk_cuda_is_vector(DkTensor t)
 /* to[rows, columns] without gaps, x's numbers rounded to bf16. */
 void dk_cuda_round_rows(DkDevice *dev, DkBf16 *to, DkTensor x);
 
+/* The scan's part of dk_weight_set: a[E, N] packed anew. */
+void dk_cuda_scan_set(DkDevice *dev, DkWeight *weight, DkTensor a);
+
 /* ---- the slots ------------------------------------------------------------------------------- */
 
 __typeof__(dk_buffer_new) dk_cuda_buffer_new;
@@ -108,5 +111,10 @@ __typeof__(dk_patchify) dk_cuda_patchify;
 __typeof__(dk_unpatchify) dk_cuda_unpatchify;
 __typeof__(dk_gather) dk_cuda_gather;
 __typeof__(dk_resize) dk_cuda_resize;
+__typeof__(dk_conv1d_dw) dk_cuda_conv1d_dw;
+__typeof__(dk_selective_scan) dk_cuda_selective_scan;
+__typeof__(dk_weight_scan) dk_cuda_weight_scan;
+__typeof__(dk_s4d_scan) dk_cuda_s4d_scan;
+__typeof__(dk_weight_s4d) dk_cuda_weight_s4d;
 
 #endif

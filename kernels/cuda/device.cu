@@ -80,6 +80,11 @@ static void fill_ops(DkOps *ops)
     ops->unpatchify = dk_cuda_unpatchify;
     ops->gather = dk_cuda_gather;
     ops->resize = dk_cuda_resize;
+    ops->conv1d_dw = dk_cuda_conv1d_dw;
+    ops->selective_scan = dk_cuda_selective_scan;
+    ops->weight_scan = dk_cuda_weight_scan;
+    ops->s4d_scan = dk_cuda_s4d_scan;
+    ops->weight_s4d = dk_cuda_weight_s4d;
     /* open: selective_scan, weight_scan, conv1d_dw, s4d_scan, weight_s4d; attention, conv2d,
      * weight_conv2d */
 }

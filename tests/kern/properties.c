@@ -1,5 +1,5 @@
-/* Properties that hold to the bit, on ref and on each instruction set of cpu: orders, strips,
- * batches, numbers of rows and of threads.
+/* Properties that hold to the bit, on ref and on each instruction set of cpu, or on the back end
+ * that is named: orders, strips, batches, numbers of rows and of threads.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "check.h"
@@ -73,6 +73,29 @@ static void scan_order(Check *c)
                       gathered(c, b, order), gathered(c, cm, order), d, gathered(c, z, order),
                       none);
     EXPECT(c, check_same_bits(c, by_table, gathered(c, permuted, inverse(c, order))));
+    check_release(c);
+}
+
+/* A batch of two is two single ones. */
+static void scan_batch(Check *c, int64_t length)
+{
+    enum { E = 21, N = 5 };
+    float a[E * N];
+    for (int i = 0; i < E * N; i++)
+        a[i] = -(float)(i % N + 1) / 4;
+    DkWeight *w = check_keep(c, dk_weight_scan(c->dev, a, E, N));
+    const DkTensor u = check_random(c, SIZES(2, length, E));
+    const DkTensor dt = check_random(c, SIZES(2, length, E));
+    const DkTensor b = check_random(c, SIZES(2, length, N)), d = check_random(c, SIZES(E));
+    const DkTensor both = check_tensor(c, DK_F32, SIZES(2, length, E));
+    const DkTensor one = check_tensor(c, DK_F32, SIZES(1, length, E));
+    dk_selective_scan(c->dev, both, u, dt, w, b, b, d, none, none);
+    for (int64_t i = 0; i < 2; i++) {
+        const DkTensor states = dk_tensor_slice(b, i, 1);
+        dk_selective_scan(c->dev, one, dk_tensor_slice(u, i, 1), dk_tensor_slice(dt, i, 1), w,
+                          states, states, d, none, none);
+        EXPECT(c, check_same_bits(c, one, dk_tensor_slice(both, i, 1)));
+    }
     check_release(c);
 }
 
@@ -177,9 +200,9 @@ static void attention_batch(Check *c)
     check_release(c);
 }
 
-static void s4d_batch(Check *c)
+static void s4d_batch(Check *c, int64_t length)
 {
-    enum { L = 130, D = 83, N = 7 };
+    enum { D = 83, N = 7 };
     double numbers[D * N * 2], skip[D];
     float *random = check_numbers(c, D * N * 2);
     for (int i = 0; i < D * N * 2; i++)
@@ -187,9 +210,9 @@ static void s4d_batch(Check *c)
     for (int i = 0; i < D; i++)
         skip[i] = random[i];
     DkWeight *w = check_keep(c, dk_weight_s4d(c->dev, numbers, numbers, skip, D, N));
-    const DkTensor u = check_random(c, SIZES(2, L, D));
-    const DkTensor both = check_tensor(c, DK_F32, SIZES(2, L, 2 * D));
-    const DkTensor one = check_tensor(c, DK_F32, SIZES(1, L, D));
+    const DkTensor u = check_random(c, SIZES(2, length, D));
+    const DkTensor both = check_tensor(c, DK_F32, SIZES(2, length, 2 * D));
+    const DkTensor one = check_tensor(c, DK_F32, SIZES(1, length, D));
     dk_s4d_scan(c->dev, both, u, w, w);
     for (int64_t i = 0; i < 4; i++) { /* pictures and directions by themselves, too */
         dk_s4d_scan(c->dev, one, dk_tensor_slice(u, i / 2, 1), i % 2 ? NULL : w, i % 2 ? w : NULL);
@@ -198,6 +221,40 @@ static void s4d_batch(Check *c)
     }
     free(random);
     check_release(c);
+}
+
+/* Decays that keep 0.9998 of a state gather thousands of tokens: on CUDA, a rounded decay's error
+ * is taken back tile by tile, and what is left does not grow with the length. */
+static void s4d_lags(Check *c)
+{
+    enum { L = 4096, D = 2, N = 4 };
+    double decay[D * N * 2], gain[D * N * 2], skip[D] = {0};
+    double largest = 0, worst = 0;
+    float *out[2], *u = check_numbers(c, L * D);
+    for (int i = 0; i < D * N; i++) {
+        decay[2 * i] = 0.9998 * cos(0.1 + 0.37 * i);
+        decay[2 * i + 1] = 0.9998 * sin(0.1 + 0.37 * i);
+        gain[2 * i] = gain[2 * i + 1] = 1;
+    }
+    for (int i = 0; i < 2; i++) {
+        Check on = {.dev = i ? check_memory(dk_device_open(DK_BACKEND_REF, 1, 0)) : c->dev};
+        DkWeight *w = check_keep(&on, dk_weight_s4d(on.dev, decay, gain, skip, D, N));
+        const DkTensor y = check_tensor(&on, DK_F32, SIZES(1, L, D));
+        dk_s4d_scan(on.dev, y, check_values(&on, SIZES(1, L, D), u), w, NULL);
+        out[i] = check_read(&on, y);
+        check_release(&on);
+        c->n_failures += on.n_failures;
+        if (i)
+            dk_device_close(&on.dev);
+    }
+    for (int i = 0; i < L * D; i++) {
+        largest = fmax(largest, fabs(out[1][i]));
+        worst = fmax(worst, fabs(out[0][i] - out[1][i]));
+    }
+    EXPECT(c, largest > 0 && worst < 3e-6 * largest);
+    free(u);
+    free(out[0]);
+    free(out[1]);
 }
 
 /* ---- threads --------------------------------------------------------------------------------- */
@@ -282,6 +339,18 @@ static void threads(Check *c, Kind kind, void (*work)(Check *c, float *y))
         free(results[i]);
 }
 
+/* Lengths around CUDA's tiles, and one that it cuts into chunks. */
+static void run_states(Check *c)
+{
+    static const int64_t lengths[] = {1, 31, 32, 33, 130, 1027};
+    scan_order(c);
+    conv1d_order(c);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        scan_batch(c, lengths[i]);
+        s4d_batch(c, lengths[i]);
+    }
+}
+
 static int run(Kind kind)
 {
     Check c = {.dev = open_device(kind, 2)};
@@ -290,13 +359,16 @@ static int run(Kind kind)
         return 0;
     }
     c.text = kind.portable16 ? "cpu: portable, 16 lanes" : dk_device_describe(c.dev);
-    scan_order(&c);
-    conv1d_order(&c);
+    run_states(&c);
+    if (kind.backend == DK_BACKEND_CUDA) { /* its other operations are still to come */
+        s4d_lags(&c);
+        dk_device_close(&c.dev);
+        return c.n_failures;
+    }
     conv2d_strips(&c);
     group_stats_strips(&c);
     linear_rows(&c);
     attention_batch(&c);
-    s4d_batch(&c);
     threads(&c, kind, run_threaded);
     threads(&c, kind, run_states_backward);
     printf("%s: %d failures\n", c.text, c.n_failures);
@@ -304,8 +376,10 @@ static int run(Kind kind)
     return c.n_failures;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "cuda") == 0)
+        return run((Kind){.backend = DK_BACKEND_CUDA}) > 0;
     static const Kind kinds[] = {
         {.backend = DK_BACKEND_REF},
         {.backend = DK_BACKEND_CPU},

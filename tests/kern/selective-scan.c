@@ -57,7 +57,11 @@ const KernOp kern_selective_scan = {
                {1, 33, 128, 16, 1},
                {3, 5, 7, 3, 3},
                {1, 40, 130, 64, 2},
-               {2, 31, 65, 17, 1}},
+               {2, 31, 65, 17, 1},
+               {2, 32, 16, 16, 1},
+               {1, 64, 17, 4, 1},
+               {1, 1024, 20, 5, 1}, /* from here on CUDA cuts the sequence */
+               {2, 1153, 33, 18, 1}},
     .limits = {3, 70, 300, 64, 4},
     .model = {1, 366, 3072, 16, 1},
     .check = check,
@@ -67,6 +71,8 @@ const KernOp kern_selective_scan = {
  * sign, evenly by their bits. */
 static void check_softplus_range(Kern *k, const int64_t *s)
 {
+    if (k->n_cases > 1) /* fills and shapes change nothing */
+        return;
     const uint32_t infinity = 0x7f800000, step = 9973;
     const int64_t n = 2 * (infinity / step), shape[] = {1, 1, n}, one[] = {1, 1, 1};
     float *values = malloc((size_t)n * sizeof *values);
