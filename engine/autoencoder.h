@@ -32,6 +32,7 @@ typedef struct DimAutoencoder DimAutoencoder;
 typedef struct DimAutoencoderClass {
     const char *family;
     void *(*parse)(const json_t *config, const char *origin, GError **error); /* g_free */
+    json_t *(*recognise)(const DimAutoencoderFiles *files);                   /* as in net.h */
     void (*facts)(const void *config, DimAutoencoderFacts *facts);
     /* Which parts (DIM_PARTS_ENCODER | DIM_PARTS_DECODER) the files hold; 0 and an error when
      * neither, a part is incomplete, layouts are mixed or a shape does not fit. *parameters counts
@@ -58,6 +59,10 @@ typedef struct DimAutoencoderClass {
 } DimAutoencoderClass;
 
 extern const DimAutoencoderClass dim_vae_kl, dim_vae_tae, dim_vae_linear, dim_vae_none;
+
+json_t *dim_kl_recognise(const DimAutoencoderFiles *files);
+json_t *dim_tae_recognise(const DimAutoencoderFiles *files);
+json_t *dim_linear_recognise(const DimAutoencoderFiles *files);
 
 const DimAutoencoderClass *dim_autoencoder_class(const char *family); /* NULL: unknown */
 

@@ -209,15 +209,16 @@ static gboolean make(Made *made, DkDevice *dk, int i, DkProducts products, GErro
         spec->autoencoder = dim_autoencoder_class(built_in[i].family);
         spec->autoencoder_config = spec->autoencoder->parse(config, "built-in", error);
         made->weights =
-            dim_weights_make_autoencoder(spec->autoencoder, spec->autoencoder_config, error);
+            dim_weights_list_autoencoder(spec->autoencoder, spec->autoencoder_config, error);
     } else {
         made->model.parts = DIM_PARTS_BACKBONE;
         spec->net = dim_net_class(built_in[i].family);
         spec->net_config = spec->net->parse(config, "built-in", error);
-        made->weights = dim_weights_make_net(spec->net, spec->net_config, 8, error);
+        made->weights = dim_weights_list_net(spec->net, spec->net_config, 8, error);
     }
     json_decref(config);
-    return made->weights && load_made(made, products, error);
+    return made->weights && dim_weights_fill(made->weights, error) &&
+           load_made(made, products, error);
 }
 
 static gboolean make_latent(Inputs *in, const DimModelSpec *spec, int h, int w, GError **error)

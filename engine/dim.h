@@ -224,6 +224,23 @@ gboolean dim_device_check (DimDevice *device, DimCheck *check, GError **error);
  * once more; in plain C, too, where that takes no more than a second or two. */
 gboolean dim_model_try    (DimModel *model, DimCheck *check, DimTask *task, GError **error);
 
+/* ---- importing ------------------------------------------------------------------------------------------ */
+
+/* What is known of a published file besides the file. */
+typedef struct {
+    const char        *checkpoint;  /* the weight file of a backbone, or of an autoencoder only */
+    const char *const *autoencoder; /* its files, NULL-terminated: one, or encoder and decoder; may be NULL */
+    const char        *classes;     /* a file of names, one a line, or "imagenet"; NULL: ImageNet's where there are 1000 labels */
+    const char        *keys;        /* JSON: an object of model.json's keys that go over those recognised; may be NULL */
+} DimImport;
+
+/* Makes a model folder of a checkpoint. Family and configuration are recognised from the tensors' names and shapes, the
+ * files are linked into the folder or, across file systems, copied; what no tensor tells has the published model's value. The
+ * folder is checked (dim_device_check, dim_model_try) before it has its name; nothing is left of one that fails. One that is
+ * there already is refused, and so is a file with a tensor too few or too many. `check` may be NULL. */
+gboolean dim_import (const DimImport *import, const char *folder, DimDevice *device, DimCheck *check, DimTask *task,
+                     GError **error);
+
 /* ---- sampling ------------------------------------------------------------------------------------------- */
 
 enum { DIM_UPSAMPLE_AUTO = 0, DIM_UPSAMPLE_OFF = 1 }; /* else the factor itself, 2 and up */

@@ -40,6 +40,20 @@ static GPtrArray *search_path(void)
     return roots;
 }
 
+char *dim_data_find(const char *kind, const char *name)
+{
+    g_autoptr(GPtrArray) roots = search_path();
+
+    for (guint i = 0; i < roots->len; i++) {
+        g_autofree char *above = g_path_get_dirname(roots->pdata[i]);
+        char *file = g_build_filename(above, kind, name, NULL);
+        if (g_file_test(file, G_FILE_TEST_IS_REGULAR))
+            return file;
+        g_free(file);
+    }
+    return NULL;
+}
+
 static gboolean is_model(const char *folder)
 {
     g_autofree char *json = g_build_filename(folder, "model.json", NULL);

@@ -44,6 +44,9 @@ DimWeights *dim_model_spec_open_weights(const DimModelSpec *spec, const char *pa
 /* The file behind a path of model.json, links followed; one outside of the folder is refused.
  * g_free. */
 char *dim_model_resolve(const char *folder, const char *path, GError **error);
+/* A file of the program's own, `kind`/`name` beside one of the folders of models; NULL: it is not
+ * installed. g_free. */
+char *dim_data_find(const char *kind, const char *name);
 /* Both parts' files, one that serves both opened once; only those that are named and asked for. */
 gboolean dim_model_spec_open_autoencoder(const DimModelSpec *spec, DimParts parts,
                                          DimAutoencoderFiles *files, GError **error);

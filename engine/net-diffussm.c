@@ -315,6 +315,7 @@ static gboolean ssm_walk(const void *config, const DimWeights *weights, DimNeedF
 const DimNetClass dim_net_diffussm = {
     .family = "diffussm",
     .parse = dim_ssm_config_parse,
+    .recognise = dim_ssm_recognise,
     .facts = ssm_facts,
     .walk = ssm_walk,
     .flop = ssm_flop,

@@ -24,6 +24,7 @@ typedef struct {
     gboolean has_positions;  /* sines and cosines of row and column are added */
 } DimSsmConfig;
 
+json_t *dim_ssm_recognise(const DimWeights *weights, const json_t *given, GError **error);
 void *dim_ssm_config_parse(const json_t *config, const char *origin, GError **error);
 
 /* ---- weights --------------------------------------------------------------------------------- */

@@ -430,6 +430,7 @@ static gboolean dim_walk(const void *config, const DimWeights *weights, DimNeedF
 const DimNetClass dim_net_dim = {
     .family = "dim",
     .parse = dim_mamba_config_parse,
+    .recognise = dim_mamba_recognise,
     .facts = dim_facts,
     .walk = dim_walk,
     .flop = dim_flop,

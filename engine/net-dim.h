@@ -35,6 +35,7 @@ typedef struct {
     double tune_top, tune_bottom;
 } DimMambaConfig;
 
+json_t *dim_mamba_recognise(const DimWeights *weights, const json_t *given, GError **error);
 void *dim_mamba_config_parse(const json_t *config, const char *origin, GError **error);
 
 /* Encoder blocks, and as many decoder blocks: n of encoder_start .. encoder_start + 2n - 1. */

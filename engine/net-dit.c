@@ -281,6 +281,7 @@ static gboolean dit_walk(const void *config, const DimWeights *weights, DimNeedF
 const DimNetClass dim_net_dit = {
     .family = "dit",
     .parse = dim_dit_config_parse,
+    .recognise = dim_dit_recognise,
     .facts = dit_facts,
     .walk = dit_walk,
     .flop = dit_flop,

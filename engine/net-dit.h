@@ -21,6 +21,7 @@ typedef struct {
     int guided_channels;
 } DimDitConfig;
 
+json_t *dim_dit_recognise(const DimWeights *weights, const json_t *given, GError **error);
 void *dim_dit_config_parse(const json_t *config, const char *origin, GError **error);
 
 /* out[256] = [cos (t f), sin (t f)], f falling from 1 to nearly 1/10000; rounded as the published

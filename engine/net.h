@@ -68,6 +68,9 @@ typedef struct DimNetClass {
     /* Checked configuration from model.json's "config" (may be NULL: all defaults); g_free.
      * `origin` names the file in errors. */
     void *(*parse)(const json_t *config, const char *origin, GError **error);
+    /* The configuration of a weight file of this family; NULL without an error: it is another's
+     * (recognise.h). */
+    json_t *(*recognise)(const DimWeights *weights, const json_t *given, GError **error);
     void (*facts)(const void *config, DimNetFacts *facts);
     gboolean (*walk)(const void *config, const DimWeights *weights, DimNeedFn need, void *data,
                      GError **error);

@@ -170,6 +170,7 @@ static void kl_estimate(const void *config, int h, int w, int tile, gint64 *byte
 const DimAutoencoderClass dim_vae_kl = {
     .family = "kl",
     .parse = dim_kl_parse,
+    .recognise = dim_kl_recognise,
     .facts = kl_facts,
     .check = kl_check,
     .walk = kl_walk,

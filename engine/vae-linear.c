@@ -310,6 +310,7 @@ static void linear_estimate(const void *config, int h, int w, int tile, gint64 *
 const DimAutoencoderClass dim_vae_linear = {
     .family = "linear",
     .parse = linear_parse,
+    .recognise = dim_linear_recognise,
     .facts = linear_facts,
     .check = linear_check,
     .walk = linear_walk,

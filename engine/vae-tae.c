@@ -304,6 +304,7 @@ static void tae_estimate(const void *config, int h, int w, int tile, gint64 *byt
 const DimAutoencoderClass dim_vae_tae = {
     .family = "tae",
     .parse = tae_parse,
+    .recognise = dim_tae_recognise,
     .facts = tae_facts,
     .check = tae_check,
     .walk = tae_walk,

@@ -43,28 +43,19 @@ static double value_of(const DimTensor *t, gint64 i, double u)
     return g_str_has_suffix(t->name, ".weight") ? u * sqrt(3 / fan_in) : 0.5 * u;
 }
 
-static gboolean fill(DimWeights *weights, GError **error)
+/* As in a file: little-endian. Answers where the next tensor goes. */
+static float *fill_tensor(DimEntry *entry, int index, float *p)
 {
-    gint64 total = 0;
-
-    for (int i = 0; i < weights->n_entries; i++)
-        total += weights->entries[i].tensor.count;
-    float *p = weights->values = g_try_new(float, (gsize)total);
-    if (!p)
-        return dim_fail_memory(error, weights->origin, (guint64)total * sizeof *p);
-    for (int i = 0; i < weights->n_entries; i++) {
-        DimEntry *entry = &weights->entries[i];
-        entry->data = (const guint8 *)p;
-        for (gint64 k = 0; k < entry->tensor.count; k++) {
-            const double u = 2 * dim_random_uniform(0, DIM_RANDOM_WEIGHTS, i, (guint32)k) - 1;
-            const float value = (float)value_of(&entry->tensor, k, u);
-            guint32 bits;
-            memcpy(&bits, &value, sizeof bits);
-            bits = GUINT32_TO_LE(bits); /* as in a file */
-            memcpy(p++, &bits, sizeof bits);
-        }
+    entry->data = (const guint8 *)p;
+    for (gint64 k = 0; k < entry->tensor.count; k++) {
+        const double u = 2 * dim_random_uniform(0, DIM_RANDOM_WEIGHTS, index, (guint32)k) - 1;
+        const float value = (float)value_of(&entry->tensor, k, u);
+        guint32 bits;
+        memcpy(&bits, &value, sizeof bits);
+        bits = GUINT32_TO_LE(bits);
+        memcpy(p++, &bits, sizeof bits);
     }
-    return TRUE;
+    return p;
 }
 
 /* The position table's side is the file's to say: that one tensor comes first. */
@@ -77,7 +68,7 @@ static gboolean add_table(DimWeights *weights, const DimMambaConfig *config, gin
            dim_weights_index(weights, error);
 }
 
-DimWeights *dim_weights_make_net(const DimNetClass *net, const void *config, int table_side,
+DimWeights *dim_weights_list_net(const DimNetClass *net, const void *config, int table_side,
                                  GError **error)
 {
     DimWeights *names = dim_weights_new(net->family), *weights = dim_weights_new(net->family);
@@ -85,20 +76,34 @@ DimWeights *dim_weights_make_net(const DimNetClass *net, const void *config, int
     const gboolean made = (net == &dim_net_dim ? add_table(names, config, table_side, error)
                                                : dim_weights_index(names, error)) &&
                           net->walk(config, names, add_tensor, weights, error) &&
-                          fill(weights, error) && dim_weights_index(weights, error);
+                          dim_weights_index(weights, error);
     dim_weights_close(&names);
     if (!made)
         dim_weights_close(&weights);
     return weights;
 }
 
-DimWeights *dim_weights_make_autoencoder(const DimAutoencoderClass *autoencoder, const void *config,
+DimWeights *dim_weights_list_autoencoder(const DimAutoencoderClass *autoencoder, const void *config,
                                          GError **error)
 {
     DimWeights *weights = dim_weights_new(autoencoder->family);
 
-    if (!autoencoder->walk(config, add_tensor, weights, error) || !fill(weights, error) ||
+    if (!autoencoder->walk(config, add_tensor, weights, error) ||
         !dim_weights_index(weights, error))
         dim_weights_close(&weights);
     return weights;
+}
+
+gboolean dim_weights_fill(DimWeights *weights, GError **error)
+{
+    gint64 total = 0;
+
+    for (int i = 0; i < weights->n_entries; i++)
+        total += weights->entries[i].tensor.count;
+    float *p = weights->values = g_try_new(float, (gsize)total);
+    if (!p)
+        return dim_fail_memory(error, weights->origin, (guint64)total * sizeof *p);
+    for (int i = 0; i < weights->n_entries; i++)
+        p = fill_tensor(&weights->entries[i], i, p);
+    return TRUE;
 }

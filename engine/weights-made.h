@@ -7,11 +7,13 @@
 
 #include "autoencoder.h"
 
-/* The same numbers on every machine, such that activations stay near 1. `table_side`: of a `dim`'s
- * position table, in tokens. dim_weights_close frees them. */
-DimWeights *dim_weights_make_net(const DimNetClass *net, const void *config, int table_side,
+/* The names and shapes of a configuration, without values. `table_side`: of a dim's position table,
+ * in tokens. dim_weights_close frees them. */
+DimWeights *dim_weights_list_net(const DimNetClass *net, const void *config, int table_side,
                                  GError **error);
-DimWeights *dim_weights_make_autoencoder(const DimAutoencoderClass *autoencoder, const void *config,
+DimWeights *dim_weights_list_autoencoder(const DimAutoencoderClass *autoencoder, const void *config,
                                          GError **error);
+/* Gives all of them values: the same on every machine, and such that activations stay near 1. */
+gboolean dim_weights_fill(DimWeights *weights, GError **error);
 
 #endif

@@ -133,6 +133,13 @@ static gboolean check_device(const ToolCommon *common)
 gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *operands,
                     int n_operands, ToolCommon *common)
 {
+    return tool_parse_noted(argc, argv, entries, operands, n_operands, NULL, common);
+}
+
+gboolean tool_parse_noted(int *argc, char ***argv, const GOptionEntry *entries,
+                          const char *operands, int n_operands, const char *notes,
+                          ToolCommon *common)
+{
     g_autoptr(GOptionContext) context = g_option_context_new(operands);
     g_autoptr(GError) error = NULL;
     const GOptionEntry shared[] = {
@@ -147,6 +154,7 @@ gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const 
     };
 
     memset(common, 0, sizeof *common);
+    g_option_context_set_description(context, notes);
     if (entries)
         g_option_context_add_main_entries(context, entries, NULL);
     /* Where the model is the operand, it is no option. */

@@ -141,7 +141,7 @@ static void print_classes(const DimModelInfo *info)
     print_field("classes", text->str);
 }
 
-static void print_model(const DimModelInfo *info)
+void tool_info_print(const DimModelInfo *info)
 {
     g_autofree char *name = dim_text_clean(info->name);
     g_autofree char *native =
@@ -215,7 +215,7 @@ static gboolean show_model(const char *folder, const Options *options, GError **
     if (good && options->json)
         print_model_json(info);
     else if (good)
-        print_model(info);
+        tool_info_print(info);
     dim_model_info_free(&info);
     return good;
 }

@@ -18,6 +18,7 @@ static const struct {
     {"encode", "pictures to latents", tool_encode},
     {"info", "what a model folder, a weight file or a picture holds", tool_info},
     {"hash", "sha256 of a model's files", tool_hash},
+    {"import", "a model folder out of a published checkpoint", tool_import},
     {"check", "a known-answer run of a model on a device", tool_check},
     {"train", "a model of one's own from pictures", tool_train},
     {"sheet", "pictures of many classes and seeds on one contact sheet", tool_sheet},

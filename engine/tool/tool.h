@@ -17,6 +17,7 @@ int tool_sample(int argc, char **argv);
 int tool_bench(int argc, char **argv);
 int tool_info(int argc, char **argv);
 int tool_check(int argc, char **argv);
+int tool_import(int argc, char **argv);
 int tool_hash(int argc, char **argv);
 int tool_train(int argc, char **argv);
 int tool_codec(int argc, char **argv);
@@ -36,6 +37,10 @@ typedef struct {
  * --help prints and exits with 0. */
 gboolean tool_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *operands,
                     int n_operands, ToolCommon *common);
+/* The same; --help ends with the notes. */
+gboolean tool_parse_noted(int *argc, char ***argv, const GOptionEntry *entries,
+                          const char *operands, int n_operands, const char *notes,
+                          ToolCommon *common);
 void tool_common_clear(ToolCommon *common);
 /* A usage mistake found after parsing: one line; answers TOOL_USAGE. */
 int tool_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
@@ -49,6 +54,8 @@ gboolean tool_read_size(const char *text, int *width, int *height);
 gboolean tool_read_guidance(const char *text, double *guidance);
 gboolean tool_read_upsample(const char *text, int *upsample); /* as in DimParams */
 gboolean tool_read_seamless(const char *text, DimSeamless *seamless);
+/* What `dim info` says of a model. */
+void tool_info_print(const DimModelInfo *info);
 /* Sets *error, one line that names what is at fault. Always FALSE, so that a check can end in it.
  */
 gboolean tool_refuse(GError **error, DimError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
