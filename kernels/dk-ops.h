@@ -54,11 +54,16 @@ typedef struct DkOps {
 /* The second table: what training adds. */
 typedef struct DkTrainOps {
     DK_SLOT(weight_set);
+    DK_SLOT(weight_set_s4d);
     DK_SLOT(linear_backward_weight);
     DK_SLOT(conv2d_backward_weight);
     DK_SLOT(sum_rows);
+    DK_SLOT(attention_backward);
     DK_SLOT(conv1d_dw_backward);
     DK_SLOT(selective_scan_backward);
+    DK_SLOT(s4d_scan_backward);
+    DK_SLOT(s4d_hold);
+    DK_SLOT(s4d_hold_backward);
     DK_SLOT(neg_exp);
     DK_SLOT(neg_exp_backward);
     DK_SLOT(norm_modulate_backward);
@@ -68,6 +73,7 @@ typedef struct DkTrainOps {
     DK_SLOT(gather_backward);
     DK_SLOT(unpatchify_backward);
     DK_SLOT(squared_error);
+    DK_SLOT(bound_error);
     DK_SLOT(sum_squares);
     DK_SLOT(adamw);
 } DkTrainOps;

@@ -23,6 +23,25 @@ void dk_weight_set(DkDevice *dev, DkWeight *weight, DkTensor w, bool transposed)
     RUN(weight_set, 0, dev, weight, w, transposed);
 }
 
+static bool is_f64(DkTensor t)
+{
+    return t.buffer && t.type == DK_F64 && is_gapless(t);
+}
+
+/* [d, n, 2] in double */
+static bool are_states(DkTensor t, int64_t d, int64_t n)
+{
+    return is_f64(t) && has_shape(t, 3, d, n, 2, 0);
+}
+
+void dk_weight_set_s4d(DkDevice *dev, DkWeight *weight, DkTensor decay, DkTensor gain,
+                       DkTensor skip)
+{
+    DK_REQUIRE(weight && weight->kind == DK_WEIGHT_S4D && is_vector(skip, weight->n));
+    DK_REQUIRE(are_states(decay, weight->n, weight->k) && are_states(gain, weight->n, weight->k));
+    RUN(weight_set_s4d, 0, dev, weight, decay, gain, skip);
+}
+
 /* ---- backward of products -------------------------------------------------------------------- */
 
 void dk_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x)
@@ -54,6 +73,24 @@ void dk_sum_rows(DkDevice *dev, DkTensor y, DkTensor x)
 {
     DK_REQUIRE(is_f32(x) && is_vector(y, dk_columns(x)) && dk_tensor_disjoint(y, x));
     RUN(sum_rows, (double)dk_tensor_count(x), dev, y, x);
+}
+
+void dk_attention_backward(DkDevice *dev, DkTensor dq, DkTensor dkey, DkTensor dv, DkTensor dy,
+                           DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads)
+{
+    DK_REQUIRE(is_f32(q) && q.rank == 3 && is_f32(k) && k.rank == 3 && is_f32(v));
+    DK_REQUIRE(n_heads > 0 && q.sizes[2] % n_heads == 0 && same_shape(v, k));
+    DK_REQUIRE(k.sizes[0] == q.sizes[0] && k.sizes[2] == q.sizes[2]);
+    DK_REQUIRE(is_f32(y) && same_shape(y, q) && is_f32(dy) && same_shape(dy, q));
+    DK_REQUIRE(is_f32(dq) && same_shape(dq, q) && is_f32(dkey) && same_shape(dkey, k));
+    DK_REQUIRE(is_f32(dv) && same_shape(dv, k) && dk_tensor_disjoint(dq, dkey));
+    DK_REQUIRE(dk_tensor_disjoint(dq, dv) && dk_tensor_disjoint(dkey, dv));
+    const DkTensor in[] = {dy, y, q, k, v};
+    for (int i = 0; i < 5; i++)
+        DK_REQUIRE(dk_tensor_disjoint(dq, in[i]) && dk_tensor_disjoint(dkey, in[i]) &&
+                   dk_tensor_disjoint(dv, in[i]));
+    RUN(attention_backward, 10.0 * (double)dk_tensor_count(q) * (double)k.sizes[1], dev, dq, dkey,
+        dv, dy, y, q, k, v, n_heads);
 }
 
 /* ---- backward of state-space layers ---------------------------------------------------------- */
@@ -92,6 +129,54 @@ void dk_selective_scan_backward(DkDevice *dev, DkTensor du, DkTensor ddt, DkTens
     DK_REQUIRE(same_or_disjoint(du, dy) && dk_tensor_disjoint(ddt, dy));
     RUN(selective_scan_backward, 24.0 * (double)dk_tensor_count(u) * (double)a->k, dev, du, ddt, da,
         dbmat, dcmat, dd, dz, dy, u, dt, a, bmat, cmat, d, z, order);
+}
+
+static bool gradient_fits(const DkS4dGradient *g, const DkWeight *w)
+{
+    return !w || (w->kind == DK_WEIGHT_S4D && g && are_states(g->decay, w->n, w->k) &&
+                  are_states(g->gain, w->n, w->k) && is_vector(g->skip, w->n));
+}
+
+void dk_s4d_scan_backward(DkDevice *dev, DkTensor du, const DkS4dGradient *of_ahead,
+                          const DkS4dGradient *of_back, DkTensor dy, DkTensor u,
+                          const DkWeight *ahead, const DkWeight *back)
+{
+    const DkWeight *any = ahead ? ahead : back;
+    DK_REQUIRE(any && gradient_fits(of_ahead, ahead) && gradient_fits(of_back, back));
+    DK_REQUIRE(!ahead || !back || (ahead->n == back->n && ahead->k == back->k));
+    DK_REQUIRE(!ahead || !back ||
+               (dk_tensor_disjoint(of_ahead->skip, of_back->skip) &&
+                dk_tensor_disjoint(of_ahead->decay, of_back->decay) &&
+                dk_tensor_disjoint(of_ahead->gain, of_back->gain)));
+    DK_REQUIRE(is_f32(u) && u.rank == 3 && u.sizes[2] == any->n && is_f32(du) && same_shape(du, u));
+    DK_REQUIRE(is_f32_of(dy, 3, u.sizes[0], u.sizes[1], ahead && back ? 2 * any->n : any->n, 0));
+    DK_REQUIRE(dk_tensor_disjoint(du, dy) && dk_tensor_disjoint(du, u));
+    RUN(s4d_scan_backward, 36.0 * (double)dk_tensor_count(dy) * (double)any->k, dev, du, of_ahead,
+        of_back, dy, u, ahead, back);
+}
+
+static bool parts_fit(const DkS4dParts *p, DkTensor states)
+{
+    const int64_t d = states.sizes[0], n = states.sizes[1];
+    return p && is_vector(p->log_dt, d) && is_f32_of(p->log_a_real, 2, d, n, 0, 0) &&
+           is_f32_of(p->a_imag, 2, d, n, 0, 0) && is_f32_of(p->b, 3, d, n, 2, 0) &&
+           is_f32_of(p->c, 3, d, n, 2, 0) && is_gapless(p->log_a_real) && is_gapless(p->a_imag) &&
+           is_gapless(p->b) && is_gapless(p->c);
+}
+
+void dk_s4d_hold(DkDevice *dev, DkTensor decay, DkTensor gain, const DkS4dParts *of)
+{
+    DK_REQUIRE(are_states(decay, decay.sizes[0], decay.sizes[1]) && is_f64(gain));
+    DK_REQUIRE(same_shape(gain, decay) && parts_fit(of, decay));
+    RUN(s4d_hold, 0, dev, decay, gain, of);
+}
+
+void dk_s4d_hold_backward(DkDevice *dev, const DkS4dParts *gradients, DkTensor ddecay,
+                          DkTensor dgain, const DkS4dParts *of)
+{
+    DK_REQUIRE(are_states(ddecay, ddecay.sizes[0], ddecay.sizes[1]) && is_f64(dgain));
+    DK_REQUIRE(same_shape(dgain, ddecay) && parts_fit(of, ddecay) && parts_fit(gradients, ddecay));
+    RUN(s4d_hold_backward, 0, dev, gradients, ddecay, dgain, of);
 }
 
 void dk_neg_exp(DkDevice *dev, DkTensor y, DkTensor x)
@@ -183,6 +268,17 @@ void dk_squared_error(DkDevice *dev, DkTensor loss, DkTensor dy, DkTensor y, DkT
     DK_REQUIRE(is_one_double(loss) && is_f32(y) && is_f32(dy) && is_f32(target));
     DK_REQUIRE(same_shape(dy, y) && same_shape(target, y) && same_or_disjoint(dy, y));
     RUN(squared_error, 5.0 * (double)dk_tensor_count(y), dev, loss, dy, y, target, factor);
+}
+
+void dk_bound_error(DkDevice *dev, DkTensor loss, DkTensor dv, DkTensor v, DkTensor y,
+                    DkTensor target, DkTensor x0, DkTensor terms, double factor)
+{
+    DK_REQUIRE(is_one_double(loss) && is_f32(v) && v.rank == 2 && is_f32(dv) && same_shape(dv, v));
+    DK_REQUIRE(is_f32(y) && same_shape(y, v) && is_f32(target) && same_shape(target, v));
+    DK_REQUIRE(is_f32(x0) && same_shape(x0, v) && same_or_disjoint(dv, v));
+    DK_REQUIRE(is_f64(terms) && has_shape(terms, 2, v.sizes[0], 4, 0, 0));
+    RUN(bound_error, 30.0 * (double)dk_tensor_count(v), dev, loss, dv, v, y, target, x0, terms,
+        factor);
 }
 
 void dk_sum_squares(DkDevice *dev, DkTensor sum, DkTensor x)

@@ -23,8 +23,11 @@ extern "C" {
 /* Packs a weight anew, of the same shape and products. Linear: w[N, K]; transposed: w[K, N], so
  * that dx = dy · w is a dk_linear. Convolution: w[O, I, kh, kw]; transposed: w[I, O, kh, kw] with
  * the taps turned by 180 degrees, so that dx is a dk_conv2d of dy. Scan: w[E, N], the continuous A;
- * never transposed. Rows of w may have gaps where it is a matrix. */
+ * never transposed. Rows of w may have gaps where it is a matrix. For S4D: dk_weight_set_s4d. */
 void dk_weight_set(DkDevice *dev, DkWeight *weight, DkTensor w, bool transposed);
+/* What dk_weight_s4d takes, from the device: decay, gain [D, N, 2] (f64), skip [D]. */
+void dk_weight_set_s4d(DkDevice *dev, DkWeight *weight, DkTensor decay, DkTensor gain,
+                       DkTensor skip);
 
 /* ---- backward of products -------------------------------------------------------------------- */
 
@@ -35,6 +38,11 @@ void dk_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor
 void dk_conv2d_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x, DkPad pad);
 /* y[N] += the sum of the rows of x[.., N]: a bias's gradient. */
 void dk_sum_rows(DkDevice *dev, DkTensor y, DkTensor x);
+/* Of dk_attention, whose inputs and result are given once more: dq [B, Lq, D], dkey and dv
+ * [B, L, D]. The weights are found anew, a tile at a time (arXiv 2205.14135, algorithm 4): memory
+ * does not grow with Lq · L. */
+void dk_attention_backward(DkDevice *dev, DkTensor dq, DkTensor dkey, DkTensor dv, DkTensor dy,
+                           DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads);
 
 /* ---- backward of state-space layers ---------------------------------------------------------- */
 
@@ -49,6 +57,27 @@ void dk_selective_scan_backward(DkDevice *dev, DkTensor du, DkTensor ddt, DkTens
                                 DkTensor dy, DkTensor u, DkTensor dt, const DkWeight *a,
                                 DkTensor bmat, DkTensor cmat, DkTensor d, DkTensor z,
                                 DkTensor order);
+/* The gradient of one direction of dk_s4d_scan: decay and gain [D, N, 2] (f64; those of real and
+ * imaginary part) are written, skip [D] is added to. */
+typedef struct {
+    DkTensor decay, gain, skip;
+} DkS4dGradient;
+/* Of dk_s4d_scan: du [B, L, D] is written; a direction's gradient is asked for where its weight is
+ * there. No state is stored but the current one. */
+void dk_s4d_scan_backward(DkDevice *dev, DkTensor du, const DkS4dGradient *of_ahead,
+                          const DkS4dGradient *of_back, DkTensor dy, DkTensor u,
+                          const DkWeight *ahead, const DkWeight *back);
+/* What S4D's decay and gain are made of (arXiv 2206.11893, section 3): A = -exp (log_a_real) + i
+ * a_imag. log_dt [D], log_a_real and a_imag [D, N], b and c [D, N, 2], real and imaginary. */
+typedef struct {
+    DkTensor log_dt, log_a_real, a_imag, b, c;
+} DkS4dParts;
+/* The zero-order hold, in double: decay = exp (A dt), gain = c b (decay - 1) / A, dt = exp
+ * (log_dt); decay, gain [D, N, 2] (f64). */
+void dk_s4d_hold(DkDevice *dev, DkTensor decay, DkTensor gain, const DkS4dParts *of);
+/* Adds to the gradients of all parts. */
+void dk_s4d_hold_backward(DkDevice *dev, const DkS4dParts *gradients, DkTensor ddecay,
+                          DkTensor dgain, const DkS4dParts *of);
 /* y = -exp (x), Mamba's A from its logarithm; y may be x. */
 void dk_neg_exp(DkDevice *dev, DkTensor y, DkTensor x);
 /* dx += dy · y */
@@ -85,6 +114,14 @@ void dk_unpatchify_backward(DkDevice *dev, DkTensor dx, DkTensor dy, int p);
 /* loss[1] (f64) += factor · Σ (y - target)²;  dy = 2 · factor · (y - target). */
 void dk_squared_error(DkDevice *dev, DkTensor loss, DkTensor dy, DkTensor y, DkTensor target,
                       double factor);
+/* What a network that predicts variances, too, adds to the squared error: the variational bound's
+ * term of each sample, in bits, whose gradient goes to the variances only (arXiv 2102.09672,
+ * sections 2.1 and 3.1). y, target (of the prediction), x0 and v, dv (of the variances' logarithm
+ * between lower, at -1, and upper, at 1) are [B, n]; terms [B, 4] (f64): lower, upper, what turns
+ * an error of the prediction into one of the mean, and 1 for the last step, whose term is -ln of
+ * the likelihood in bins of 2/255, else 0. loss[1] (f64) += factor · Σ term. */
+void dk_bound_error(DkDevice *dev, DkTensor loss, DkTensor dv, DkTensor v, DkTensor y,
+                    DkTensor target, DkTensor x0, DkTensor terms, double factor);
 /* sum[1] (f64) += Σ x² */
 void dk_sum_squares(DkDevice *dev, DkTensor sum, DkTensor x);
 

@@ -7,23 +7,17 @@
  * of one direction, a block into tiles of tokens; a tile's u and sums lie in the first caches while
  * a few states at a time, in registers, go over all its tokens. The states rest in memory between
  * tiles. Rows lie kilobytes apart, which no hardware prefetcher sees through: the first states'
- * turn prefetches where this tile is stored and the next one is read.
- *
- * Packed as [groups][states][decay re, im, 2 gain re, -2 gain im][lanes], then skip
- * [groups][lanes]; states that are none, and lanes that are no channels, are 0. */
+ * turn prefetches where this tile is stored and the next one is read. */
+#include "kernels/cpu/s4d-scan.h"
+
 #include "kernels/cpu/parallel.h"
-#include "kernels/cpu/simd.h"
-#include "kernels/cpu/vector.h"
 
 enum {
     TILE = 64,              /* tokens */
     BLOCK = 64 / VEC_LANES, /* groups: 256 bytes of a row */
     LINE = 16 / VEC_LANES,  /* groups in a cache line */
-    FEW = 4,                /* states at a time: fewer wait for themselves */
-    N_FACTORS = 4           /* of a state */
+    FEW = S4D_FEW
 };
-
-enum { DECAY_RE, DECAY_IM, GAIN_RE, GAIN_IM };
 
 typedef struct {
     const float *u;
@@ -31,6 +25,7 @@ typedef struct {
     int64_t u_stride, y_stride;
     const DkWeight *weight[2]; /* of the directions that are asked for */
     bool back[2];
+    bool accumulate;
     int64_t n_directions, n_tokens, n_channels, n_groups, n_padded;
     float *scratch;
     size_t scratch_floats; /* of one thread */
@@ -47,6 +42,7 @@ typedef struct {
     int64_t u_step, y_step;       /* from token to token */
     int n, n_next;                /* tokens of this tile and the one after it */
     int n_groups, n_full, n_left; /* groups, those without a tail, the tail's channels */
+    bool accumulate;
 } Tile;
 
 /* Along the rows, all groups of one at once. */
@@ -63,6 +59,18 @@ static void fetch(Tile *tile)
     for (int g = 0; g < tile->n_groups; g++)
         for (int i = 0; i < tile->n; i++)
             tile->sum[g][i] = tile->skip[g] * tile->in[g][i];
+}
+
+static void add_stored(Tile *tile)
+{
+    for (int i = 0; i < tile->n; i++) {
+        const float *row = tile->y + i * tile->y_step;
+        for (int g = 0; g < tile->n_full; g++)
+            tile->sum[g][i] += vec_load(row + g * VEC_LANES);
+        if (tile->n_left)
+            tile->sum[tile->n_full][i] +=
+                vec_load_first(row + tile->n_full * VEC_LANES, tile->n_left);
+    }
 }
 
 static void store(const Tile *tile)
@@ -119,6 +127,8 @@ static inline __attribute__((always_inline)) void recur(Tile *tile, int g, int64
 static void scan_tile(const Scan *scan, Tile *tile)
 {
     fetch(tile);
+    if (tile->accumulate)
+        add_stored(tile);
     for (int g = 0; g < tile->n_groups; g++) {
         const int64_t first = g * scan->n_padded;
         if (g % LINE == 0)
@@ -155,6 +165,7 @@ static void scan_block(const Scan *scan, int64_t picture, int direction, int64_t
     tile.u_step = back ? -scan->u_stride : scan->u_stride;
     tile.y_step = back ? -scan->y_stride : scan->y_stride;
     tile.n_groups = n_groups;
+    tile.accumulate = scan->accumulate;
     tile.n_full = (int)(channels / VEC_LANES);
     tile.n_left = (int)(channels % VEC_LANES);
     memset(scratch, 0, scan->scratch_floats * sizeof *scratch);
@@ -182,26 +193,17 @@ static void scan_part(const void *op, int64_t first, int64_t last, int thread)
     }
 }
 
-static int64_t padded(int64_t n_states)
+static void run(DkDevice *dev, DkTensor y, DkTensor u, Scan scan)
 {
-    return (n_states + FEW - 1) / FEW * FEW;
-}
-
-void DK_SIMD(s4d_scan)(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahead,
-                       const DkWeight *back)
-{
-    const DkWeight *any = ahead ? ahead : back;
-    Scan scan = {.u = dk_data(u),
-                 .y = dk_data(y),
-                 .u_stride = u.row_stride,
-                 .y_stride = y.row_stride,
-                 .weight = {any, back},
-                 .back = {!ahead, true},
-                 .n_directions = ahead && back ? 2 : 1,
-                 .n_tokens = u.sizes[1],
-                 .n_channels = any->n,
-                 .n_groups = (any->n + VEC_LANES - 1) / VEC_LANES,
-                 .n_padded = padded(any->k)};
+    const DkWeight *any = scan.weight[0];
+    scan.u = dk_data(u);
+    scan.y = dk_data(y);
+    scan.u_stride = u.row_stride;
+    scan.y_stride = y.row_stride;
+    scan.n_tokens = u.sizes[1];
+    scan.n_channels = any->n;
+    scan.n_groups = (any->n + VEC_LANES - 1) / VEC_LANES;
+    scan.n_padded = s4d_padded(any->k);
     /* a multiple of 64 bytes */
     scan.scratch_floats = (size_t)scan.n_padded * 2 * BLOCK * VEC_LANES;
     scan.scratch =
@@ -212,27 +214,63 @@ void DK_SIMD(s4d_scan)(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ah
                     (double)(scan.n_tokens * scan.n_padded) * 1.5, scan_part, &scan);
 }
 
-DkWeight *DK_SIMD(weight_s4d)(DkDevice *dev, const double *decay, const double *gain,
-                              const double *skip, int64_t d, int64_t n)
+void DK_SIMD(s4d_scan)(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahead,
+                       const DkWeight *back)
 {
-    const int64_t n_groups = (d + VEC_LANES - 1) / VEC_LANES, n_padded = padded(n);
-    const size_t factors = (size_t)(n_groups * n_padded) * N_FACTORS * VEC_LANES;
-    DkWeight *w =
-        dk_weight_alloc(dev, DK_WEIGHT_S4D, d, n, 1, 1, factors + (size_t)n_groups * VEC_LANES);
-    if (!w)
-        return NULL;
-    memset(w->data, 0, w->bytes);
-    for (int64_t i = 0; i < d; i++) {
-        const int64_t lane = i % VEC_LANES;
-        for (int64_t k = 0; k < n; k++) {
-            const double *a = decay + (i * n + k) * 2, *c = gain + (i * n + k) * 2;
-            float *to = w->data + (i / VEC_LANES * n_padded + k) * N_FACTORS * VEC_LANES + lane;
+    const Scan scan = {.weight = {ahead ? ahead : back, back},
+                       .back = {!ahead, true},
+                       .n_directions = ahead && back ? 2 : 1};
+    run(dev, y, u, scan);
+}
+
+void DK_SIMD(s4d_scan_one)(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *w, bool back,
+                           bool accumulate)
+{
+    const Scan scan = {.weight = {w}, .back = {back}, .n_directions = 1, .accumulate = accumulate};
+    run(dev, y, u, scan);
+}
+
+/* ---- weights --------------------------------------------------------------------------------- */
+
+/* Floats before the skips of d channels. */
+static size_t n_factors(int64_t d, int64_t n)
+{
+    const int64_t n_groups = (d + VEC_LANES - 1) / VEC_LANES;
+    return (size_t)(n_groups * s4d_padded(n)) * N_FACTORS * VEC_LANES;
+}
+
+static void pack(DkWeight *w, const double *decay, const double *gain)
+{
+    for (int64_t i = 0; i < w->n; i++)
+        for (int64_t k = 0; k < w->k; k++) {
+            const double *a = decay + (i * w->k + k) * 2, *c = gain + (i * w->k + k) * 2;
+            const int64_t state = i / VEC_LANES * s4d_padded(w->k) + k;
+            float *to = w->data + state * N_FACTORS * VEC_LANES + i % VEC_LANES;
             to[DECAY_RE * VEC_LANES] = (float)a[0];
             to[DECAY_IM * VEC_LANES] = (float)a[1];
             to[GAIN_RE * VEC_LANES] = (float)(2 * c[0]);
             to[GAIN_IM * VEC_LANES] = (float)(-2 * c[1]);
         }
+}
+
+DkWeight *DK_SIMD(weight_s4d)(DkDevice *dev, const double *decay, const double *gain,
+                              const double *skip, int64_t d, int64_t n)
+{
+    const size_t factors = n_factors(d, n), lanes = ((size_t)d + VEC_LANES - 1) / VEC_LANES;
+    DkWeight *w = dk_weight_alloc(dev, DK_WEIGHT_S4D, d, n, 1, 1, factors + lanes * VEC_LANES);
+    if (!w)
+        return NULL;
+    memset(w->data, 0, w->bytes);
+    pack(w, decay, gain);
+    for (int64_t i = 0; i < d; i++)
         w->data[factors + (size_t)i] = (float)skip[i];
-    }
     return w;
+}
+
+void DK_SIMD(weight_set_s4d)(DkDevice *dev, DkWeight *weight, DkTensor decay, DkTensor gain,
+                             DkTensor skip)
+{
+    pack(weight, dk_data(decay), dk_data(gain));
+    memcpy(weight->data + n_factors(weight->n, weight->k), dk_data(skip),
+           (size_t)weight->n * sizeof(float));
 }

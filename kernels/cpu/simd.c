@@ -30,9 +30,11 @@ static void fill_ops(DkOps *ops)
 static void fill_train(DkTrainOps *ops)
 {
     ops->weight_set = DK_SIMD(weight_set);
+    ops->weight_set_s4d = DK_SIMD(weight_set_s4d);
     ops->linear_backward_weight = DK_SIMD(linear_backward_weight);
     ops->conv2d_backward_weight = DK_SIMD(conv2d_backward_weight);
     ops->sum_rows = DK_SIMD(sum_rows);
+    ops->attention_backward = DK_SIMD(attention_backward);
     ops->norm_modulate_backward = DK_SIMD(norm_modulate_backward);
     ops->gate_add_backward = DK_SIMD(gate_add_backward);
     ops->act_backward = DK_SIMD(act_backward);
@@ -43,6 +45,7 @@ static void fill_train(DkTrainOps *ops)
     ops->sum_squares = DK_SIMD(sum_squares);
     ops->adamw = DK_SIMD(adamw);
     ops->selective_scan_backward = DK_SIMD(selective_scan_backward);
+    ops->s4d_scan_backward = DK_SIMD(s4d_scan_backward);
     ops->neg_exp = DK_SIMD(neg_exp);
     ops->neg_exp_backward = DK_SIMD(neg_exp_backward);
     ops->conv1d_dw_backward = DK_SIMD(conv1d_dw_backward);

@@ -34,9 +34,11 @@ __typeof__(dk_resize) DK_SIMD(resize);
 
 /* What training adds. */
 __typeof__(dk_weight_set) DK_SIMD(weight_set);
+__typeof__(dk_weight_set_s4d) DK_SIMD(weight_set_s4d);
 __typeof__(dk_linear_backward_weight) DK_SIMD(linear_backward_weight);
 __typeof__(dk_conv2d_backward_weight) DK_SIMD(conv2d_backward_weight);
 __typeof__(dk_sum_rows) DK_SIMD(sum_rows);
+__typeof__(dk_attention_backward) DK_SIMD(attention_backward);
 __typeof__(dk_norm_modulate_backward) DK_SIMD(norm_modulate_backward);
 __typeof__(dk_gate_add_backward) DK_SIMD(gate_add_backward);
 __typeof__(dk_act_backward) DK_SIMD(act_backward);
@@ -47,6 +49,7 @@ __typeof__(dk_squared_error) DK_SIMD(squared_error);
 __typeof__(dk_sum_squares) DK_SIMD(sum_squares);
 __typeof__(dk_adamw) DK_SIMD(adamw);
 __typeof__(dk_selective_scan_backward) DK_SIMD(selective_scan_backward);
+__typeof__(dk_s4d_scan_backward) DK_SIMD(s4d_scan_backward);
 __typeof__(dk_neg_exp) DK_SIMD(neg_exp);
 __typeof__(dk_neg_exp_backward) DK_SIMD(neg_exp_backward);
 __typeof__(dk_conv1d_dw_backward) DK_SIMD(conv1d_dw_backward);

@@ -39,11 +39,16 @@ bool dk_ref_init(DkDevice *dev)
     };
     dev->train = (DkTrainOps){
         .weight_set = dk_ref_weight_set,
+        .weight_set_s4d = dk_ref_weight_set_s4d,
         .linear_backward_weight = dk_ref_linear_backward_weight,
         .conv2d_backward_weight = dk_ref_conv2d_backward_weight,
         .sum_rows = dk_ref_sum_rows,
+        .attention_backward = dk_ref_attention_backward,
         .conv1d_dw_backward = dk_ref_conv1d_dw_backward,
         .selective_scan_backward = dk_ref_selective_scan_backward,
+        .s4d_scan_backward = dk_ref_s4d_scan_backward,
+        .s4d_hold = dk_ref_s4d_hold,
+        .s4d_hold_backward = dk_ref_s4d_hold_backward,
         .neg_exp = dk_ref_neg_exp,
         .neg_exp_backward = dk_ref_neg_exp_backward,
         .norm_modulate_backward = dk_ref_norm_modulate_backward,
@@ -53,6 +58,7 @@ bool dk_ref_init(DkDevice *dev)
         .gather_backward = dk_ref_gather_backward,
         .unpatchify_backward = dk_ref_unpatchify_backward,
         .squared_error = dk_ref_squared_error,
+        .bound_error = dk_ref_bound_error,
         .sum_squares = dk_ref_sum_squares,
         .adamw = dk_ref_adamw,
     };

@@ -41,11 +41,16 @@ __typeof__(dk_write) dk_ref_write;
 __typeof__(dk_read) dk_ref_read;
 
 __typeof__(dk_weight_set) dk_ref_weight_set;
+__typeof__(dk_weight_set_s4d) dk_ref_weight_set_s4d;
 __typeof__(dk_linear_backward_weight) dk_ref_linear_backward_weight;
 __typeof__(dk_conv2d_backward_weight) dk_ref_conv2d_backward_weight;
 __typeof__(dk_sum_rows) dk_ref_sum_rows;
+__typeof__(dk_attention_backward) dk_ref_attention_backward;
 __typeof__(dk_conv1d_dw_backward) dk_ref_conv1d_dw_backward;
 __typeof__(dk_selective_scan_backward) dk_ref_selective_scan_backward;
+__typeof__(dk_s4d_scan_backward) dk_ref_s4d_scan_backward;
+__typeof__(dk_s4d_hold) dk_ref_s4d_hold;
+__typeof__(dk_s4d_hold_backward) dk_ref_s4d_hold_backward;
 __typeof__(dk_neg_exp) dk_ref_neg_exp;
 __typeof__(dk_neg_exp_backward) dk_ref_neg_exp_backward;
 __typeof__(dk_norm_modulate_backward) dk_ref_norm_modulate_backward;
@@ -55,6 +60,7 @@ __typeof__(dk_conv2d_dw_backward) dk_ref_conv2d_dw_backward;
 __typeof__(dk_gather_backward) dk_ref_gather_backward;
 __typeof__(dk_unpatchify_backward) dk_ref_unpatchify_backward;
 __typeof__(dk_squared_error) dk_ref_squared_error;
+__typeof__(dk_bound_error) dk_ref_bound_error;
 __typeof__(dk_sum_squares) dk_ref_sum_squares;
 __typeof__(dk_adamw) dk_ref_adamw;
 

@@ -21,6 +21,17 @@ DkWeight *dk_ref_weight_s4d(DkDevice *dev, const double *decay, const double *ga
     return w;
 }
 
+void dk_ref_weight_set_s4d(DkDevice *dev, DkWeight *weight, DkTensor decay, DkTensor gain,
+                           DkTensor skip)
+{
+    const int64_t states = weight->n * weight->k * 2;
+    double *to = (double *)(void *)weight->data;
+    memcpy(to, dk_data(decay), (size_t)states * sizeof *to);
+    memcpy(to + states, dk_data(gain), (size_t)states * sizeof *to);
+    for (int64_t i = 0; i < weight->n; i++)
+        to[2 * states + i] = dk_row(skip, 0)[i];
+}
+
 DkRefS4d dk_ref_s4d_channel(const DkWeight *w, int64_t channel)
 {
     const double *data = (const double *)(const void *)w->data;

@@ -180,11 +180,64 @@ static float *run_tokens(Check *c, float *y)
     return y;
 }
 
+static float *run_attention(Check *c, float *y)
+{
+    const DkTensor qkv = check_random(c, SIZES(B, L, 3 * D)), dy = check_random(c, SIZES(B, L, D));
+    const DkTensor out = check_tensor(c, DK_F32, SIZES(B, L, D));
+    const DkTensor dqkv = check_tensor(c, DK_F32, SIZES(B, L, 3 * D));
+    DkTensor part[3], dpart[3];
+    for (int i = 0; i < 3; i++) {
+        part[i] = dk_tensor_columns(qkv, i * D, D);
+        dpart[i] = dk_tensor_columns(dqkv, i * D, D);
+    }
+    dk_attention(c->dev, out, part[0], part[1], part[2], 3);
+    dk_attention_backward(c->dev, dpart[0], dpart[1], dpart[2], dy, out, part[0], part[1], part[2],
+                          3);
+    y = keep(c, y, dqkv);
+    check_release(c);
+    return y;
+}
+
+enum { STATES = 6, COUNT = 2 * D * STATES };
+
+static DkTensor states_of(Check *c, const double *numbers)
+{
+    const DkTensor t = check_tensor(c, DK_F64, SIZES(D, STATES, 2));
+    dk_write(c->dev, t, numbers);
+    return t;
+}
+
+static float *run_s4d(Check *c, float *y)
+{
+    double *numbers = check_memory(malloc(sizeof(double[2 * COUNT])));
+    for (int i = 0; i < 2 * COUNT; i++)
+        numbers[i] = i < COUNT ? 0.7 * sin(i) : cos(i);
+    DkWeight *w =
+        check_keep(c, dk_weight_s4d(c->dev, numbers, numbers + COUNT, numbers + COUNT, D, STATES));
+    const DkTensor u = check_random(c, SIZES(B, L, D)), dy = check_random(c, SIZES(B, L, 2 * D));
+    const DkTensor du = check_random(c, SIZES(B, L, D)), skip = check_random(c, SIZES(D));
+    const DkTensor other = check_random(c, SIZES(D));
+    DkTensor states[4];
+    for (int i = 0; i < 4; i++)
+        states[i] = check_tensor(c, DK_F64, SIZES(D, STATES, 2));
+    const DkS4dGradient ahead = {states[0], states[1], skip}, back = {states[2], states[3], other};
+    dk_weight_set_s4d(c->dev, w, states_of(c, numbers), states_of(c, numbers + COUNT), skip);
+    dk_s4d_scan_backward(c->dev, du, &ahead, &back, dy, u, w, w);
+    y = keep(c, y, du);
+    y = keep(c, y, skip);
+    y = keep(c, y, other);
+    for (int i = 0; i < 4; i++)
+        y = keep(c, y, states[i]);
+    free(numbers);
+    check_release(c);
+    return y;
+}
+
 static float *run_optimiser(Check *c, float *y)
 {
-    enum { COUNT = 70001 };
-    const DkTensor w = check_random(c, SIZES(COUNT)), m = check_random(c, SIZES(COUNT));
-    const DkTensor v = check_random(c, SIZES(COUNT)), g = check_random(c, SIZES(COUNT));
+    enum { MANY = 70001 };
+    const DkTensor w = check_random(c, SIZES(MANY)), m = check_random(c, SIZES(MANY));
+    const DkTensor v = check_random(c, SIZES(MANY)), g = check_random(c, SIZES(MANY));
     dk_act(c->dev, v, v, DK_ACT_RELU);
     const DkAdamW settings = {1e-3, 0.9, 0.99, 1e-8, 0.1, 0.25, 7};
     dk_adamw(c->dev, w, m, v, g, &settings);
@@ -204,6 +257,7 @@ static void threads(Check *c, Kind kind)
         Check of = {.dev = open_device(kind, n_threads[i]), .text = c->text};
         results[i] = check_memory(calloc(room, sizeof(float)));
         float *end = run_optimiser(&of, run_tokens(&of, run_products(&of, results[i])));
+        end = run_s4d(&of, run_attention(&of, end));
         EXPECT(c, end < results[i] + room);
         EXPECT(c, memcmp(results[0], results[i], room * sizeof(float)) == 0);
         c->n_failures += of.n_failures;

@@ -94,3 +94,29 @@ const KernOp kern_weight_set_scan = {
     .model = {50, 256, 16, 1},
     .check = check_scan,
 };
+
+static void check_s4d(Kern *k, const int64_t *s)
+{
+    const int64_t l = s[0], d = s[1], n = s[2], shape[] = {1, l, d};
+    KernTensor *u = kern_normal(k, 3, shape, 0), *y = kern_output(k, 3, shape, 0);
+    KernTensor *skip = kern_normal(k, 1, &d, 0);
+    KernWeight old = kern_weight_s4d(k, d, n), numbers = kern_weight_s4d(k, d, n);
+    const double *host = (const double *)(const void *)numbers.on[0]->data; /* ref's, as given */
+    KernTensor *decay = kern_given(k, DK_F64, 3, (int64_t[]){d, n, 2}, host);
+    KernTensor *gain = kern_given(k, DK_F64, 3, (int64_t[]){d, n, 2}, host + 2 * d * n);
+    KERN_SIDES(k, i)
+    {
+        dk_weight_set_s4d(k->dev[i], old.on[i], decay->on[i], gain->on[i], skip->on[i]);
+        dk_s4d_scan(k->dev[i], y->on[i], u->on[i], old.on[i], NULL);
+    }
+    kern_compare(k, y, kern_tolerance(n + l, sqrt((double)n) * (double)l));
+}
+
+const KernOp kern_weight_set_s4d = {
+    .name = "weight_set_s4d",
+    .sizes = {"L", "D", "N"},
+    .shapes = {{1, 1, 1}, {7, 33, 16}, {5, 130, 3}},
+    .limits = {20, 150, 40},
+    .model = {50, 256, 32},
+    .check = check_s4d,
+};
