@@ -1,50 +1,7 @@
 /* The graph's operations: each a forward, a backward, and the function that adds it.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
-#include "graph-private.h"
-
-static DkTensor value(const Op *op, int i)
-{
-    return op->in[i]->value;
-}
-
-/* Of input i; the empty tensor where there is no such input. */
-static DkTensor gradient(const Op *op, int i)
-{
-    return op->in[i] ? dim_var_gradient(op->in[i]) : (DkTensor){0};
-}
-
-static DkTensor result(const Op *op)
-{
-    return dim_var_gradient(op->out);
-}
-
-/* The gradient of input i is the result's own, added to what is there. */
-static void pass_on(DimGraph *g, const Op *op, int i)
-{
-    const DkTensor to = gradient(op, i);
-
-    if (op->in[i]->wanted && !(op->moved && op->moves == i))
-        dk_axpby(g->dk, to, 1, dk_tensor_reshape(result(op), to.rank, to.sizes),
-                 op->first[i] ? 0 : 1);
-}
-
-/* A new value as large as x that has a gradient. */
-static DimVar *like(DimGraph *g, const DimVar *x)
-{
-    DimVar *out = dim_graph_value(g, x->value.rank, x->value.sizes);
-
-    out->wanted = TRUE;
-    return out;
-}
-
-static DimVar *made(DimGraph *g, int rank, const gint64 *sizes)
-{
-    DimVar *out = dim_graph_value(g, rank, sizes);
-
-    out->wanted = TRUE;
-    return out;
-}
+#include "graph-op.h"
 
 /* ---- products -------------------------------------------------------------------------------- */
 
@@ -206,13 +163,14 @@ static void backward_add_row(DimGraph *g, Op *op)
     pass_on(g, op, 0);
 }
 
-/* The row is a parameter: its gradient is always added to. */
+/* The row is a parameter, whose gradient is always added to, or has none. */
 DimVar *dim_graph_add_row(DimGraph *g, DimVar *x, DimVar *row)
 {
     DimVar *out = like(g, x);
     Op *op = dim_graph_op(g, forward_add_row, backward_add_row, out, 2, (DimVar *[]){x, row});
 
-    g_assert(row->root->track->written);
+    g_assert(row->root->track->written || !row->wanted);
+    out->wanted = x->wanted || row->wanted;
     op->moves = 0;
     return out;
 }
@@ -319,28 +277,46 @@ DimVar *dim_graph_norm_modulate(DimGraph *g, DimVar *x, DimParameter weight, Dim
     return out;
 }
 
-enum { GATE_PLUS_1, GATE_ONES }; /* tensors that a gate keeps */
+enum { GATE_PLUS_1, GATE_ONES }; /* tensors that a gate keeps, where it has a 1 added */
+
+static DkTensor gate_of(const Op *op)
+{
+    return op->t[GATE_PLUS_1].buffer ? op->t[GATE_PLUS_1] : value(op, 1);
+}
 
 static void forward_gate(DimGraph *g, Op *op)
 {
-    dk_add_row(g->dk, op->t[GATE_PLUS_1], value(op, 1), op->t[GATE_ONES]);
+    if (op->t[GATE_PLUS_1].buffer)
+        dk_add_row(g->dk, op->t[GATE_PLUS_1], value(op, 1), op->t[GATE_ONES]);
     dk_axpby(g->dk, op->out->value, 1, value(op, 0), 0);
-    dk_gate_add(g->dk, op->out->value, op->t[GATE_PLUS_1], value(op, 2));
+    dk_gate_add(g->dk, op->out->value, gate_of(op), value(op, 2));
 }
 
 static void backward_gate(DimGraph *g, Op *op)
 {
     g_assert(op->first[1] && op->first[2]);
-    dk_gate_add_backward(g->dk, gradient(op, 2), gradient(op, 1), result(op), op->t[GATE_PLUS_1],
+    dk_gate_add_backward(g->dk, gradient(op, 2), gradient(op, 1), result(op), gate_of(op),
                          value(op, 2));
     pass_on(g, op, 0);
 }
 
+static Op *add_gate(DimGraph *g, DimVar *x, DimVar *gate, DimVar *y)
+{
+    Op *op = dim_graph_op(g, forward_gate, backward_gate, like(g, x), 3, (DimVar *[]){x, gate, y});
+
+    op->moves = 0;
+    return op;
+}
+
 DimVar *dim_graph_gate_add(DimGraph *g, DimVar *x, DimVar *gate, DimVar *y)
 {
+    return add_gate(g, x, gate, y)->out;
+}
+
+DimVar *dim_graph_gate_add_1(DimGraph *g, DimVar *x, DimVar *gate, DimVar *y)
+{
     const gint64 *s = x->value.sizes, width = s[2];
-    DimVar *out = like(g, x);
-    Op *op = dim_graph_op(g, forward_gate, backward_gate, out, 3, (DimVar *[]){x, gate, y});
+    Op *op = add_gate(g, x, gate, y);
     g_autofree float *ones = g_new(float, width);
 
     for (gint64 i = 0; i < width; i++)
@@ -349,7 +325,40 @@ DimVar *dim_graph_gate_add(DimGraph *g, DimVar *x, DimVar *gate, DimVar *y)
     op->t[GATE_ONES] = dim_graph_keep(g, DK_F32, 1, &width);
     if (op->t[GATE_ONES].buffer)
         dk_write(g->dk, op->t[GATE_ONES], ones);
-    op->moves = 0;
+    return op->out;
+}
+
+/* A product is a gate for each row on a sum that is 0. */
+static DkTensor as_gates(DkTensor t)
+{
+    const gint64 width = t.sizes[t.rank - 1];
+    return dk_tensor_reshape(t, 2, (gint64[]){dk_tensor_count(t) / width, width});
+}
+
+static DkTensor as_rows(DkTensor t)
+{
+    const gint64 width = t.sizes[t.rank - 1];
+    return dk_tensor_reshape(t, 3, (gint64[]){dk_tensor_count(t) / width, 1, width});
+}
+
+static void forward_multiply(DimGraph *g, Op *op)
+{
+    dk_clear(g->dk, op->out->value);
+    dk_gate_add(g->dk, as_rows(op->out->value), as_gates(value(op, 0)), as_rows(value(op, 1)));
+}
+
+static void backward_multiply(DimGraph *g, Op *op)
+{
+    g_assert(op->first[0] && op->first[1]);
+    dk_gate_add_backward(g->dk, as_rows(gradient(op, 1)), as_gates(gradient(op, 0)),
+                         as_rows(result(op)), as_gates(value(op, 0)), as_rows(value(op, 1)));
+}
+
+DimVar *dim_graph_multiply(DimGraph *g, DimVar *x, DimVar *y)
+{
+    DimVar *out = like(g, x);
+
+    dim_graph_op(g, forward_multiply, backward_multiply, out, 2, (DimVar *[]){x, y});
     return out;
 }
 

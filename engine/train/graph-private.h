@@ -6,13 +6,13 @@
 
 #include "graph.h"
 
-enum { MAX_INPUTS = 6, MAX_PARAMETERS = 2, MAX_TENSORS = 6 };
+enum { MAX_INPUTS = 6, MAX_PARAMETERS = 12, MAX_TENSORS = 8 };
 
 /* Whether, going backward, a gradient holds something yet. Columns count for the value they are
- * of. */
+ * of, seen as rows of `width`. */
 typedef struct Track {
     gboolean written;
-    gint64 columns;
+    gint64 columns, width;
     struct Track *whole; /* NULL, or of what these columns are a part of */
 } Track;
 

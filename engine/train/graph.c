@@ -109,6 +109,11 @@ DimVar *dim_graph_parameter(DimGraph *g, DimParameter parameter)
     return var;
 }
 
+DimVar *dim_graph_fixed(DimGraph *g, DkTensor value)
+{
+    return new_var(g, value);
+}
+
 DkTensor dim_graph_rows(DimGraph *g, gint64 n, const gint32 *rows)
 {
     const DkTensor t = dim_graph_keep(g, DK_I32, 1, &n);
@@ -137,6 +142,7 @@ DimVar *dim_graph_columns(DimGraph *g, DimVar *x, gint64 first, gint64 count)
 {
     DimVar *var = new_view(g, x, dk_tensor_columns(x->value, first, count));
 
+    x->track->width = x->value.sizes[x->value.rank - 1];
     var->track = &var->own_track;
     var->own_track.whole = x->track;
     return var;
@@ -256,8 +262,7 @@ static void place_op(DimGraph *g, Op *op)
         op->backward = NULL;
         return;
     }
-    g_assert(out->track->columns == 0 ||
-             out->track->columns == out->value.sizes[out->value.rank - 1]);
+    g_assert(out->track->columns == 0 || out->track->columns == out->track->width);
     for (int i = 0; i < op->n_in; i++)
         if (op->in[i]->wanted)
             place_input(g, op, i);

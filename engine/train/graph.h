@@ -39,6 +39,8 @@ DkTensor dim_var_gradient(const DimVar *var);
 DimVar *dim_graph_input(DimGraph *g, int rank, const gint64 *sizes);
 /* A parameter as a value: its gradient is added to what the parameter has. */
 DimVar *dim_graph_parameter(DimGraph *g, DimParameter parameter);
+/* Numbers that stay: no gradient. */
+DimVar *dim_graph_fixed(DimGraph *g, DkTensor value);
 /* Row numbers, on the device for as long as the graph: fixed, or written before each forward. */
 DkTensor dim_graph_rows(DimGraph *g, gint64 n, const gint32 *rows);
 
@@ -62,13 +64,24 @@ DimVar *dim_graph_gather(DimGraph *g, gint64 batch, gint64 length, int n_sources
                          DimVar *const *sources, const DkTensor *rows);
 DimVar *dim_graph_norm_modulate(DimGraph *g, DimVar *x, DimParameter weight, DimVar *scale,
                                 DimVar *shift, DkNorm norm, double eps);
-/* x + (1 + gate[B, D]) · y */
+/* x + gate[B, D] · y, and x + (1 + gate) · y */
 DimVar *dim_graph_gate_add(DimGraph *g, DimVar *x, DimVar *gate, DimVar *y);
+DimVar *dim_graph_gate_add_1(DimGraph *g, DimVar *x, DimVar *gate, DimVar *y);
+/* x · y, number by number */
+DimVar *dim_graph_multiply(DimGraph *g, DimVar *x, DimVar *y);
 DimVar *dim_graph_conv1d_dw(DimGraph *g, DimVar *x, DimParameter weight, DimParameter bias,
                             DkTensor order, DkAct act);
 /* A = -exp (a_log[E, N]) */
 DimVar *dim_graph_selective_scan(DimGraph *g, DimVar *u, DimVar *dt, DimParameter a_log, DimVar *b,
                                  DimVar *c, DimParameter d, DimVar *z, DkTensor order);
+DimVar *dim_graph_attention(DimGraph *g, DimVar *q, DimVar *k, DimVar *v, int n_heads);
+/* The parameters of one direction: dk-train.h's DkS4dParts, and the skip [D]. */
+typedef struct {
+    DimParameter log_dt, log_a_real, a_imag, b, c, skip;
+} DimS4dParameters;
+/* [B, L, 2D]: ahead and back side by side */
+DimVar *dim_graph_s4d_scan(DimGraph *g, DimVar *u, const DimS4dParameters *ahead,
+                           const DimS4dParameters *back);
 DimVar *dim_graph_conv2d_dw(DimGraph *g, DimVar *x, DimParameter weight, DimParameter bias);
 /* stride 1, zeros around the picture so that its size stays; weight [O, I, kh, kw] with odd sides
  */

@@ -2,7 +2,7 @@
  * what differs is that every value is kept for the way back.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
-#include "net-train.h"
+#include "net-build.h"
 
 #include <math.h>
 #include <string.h>
@@ -111,77 +111,47 @@ typedef struct {
 } Inputs;
 
 typedef struct {
+    DimBuild base;
     const DimMambaConfig *config;
-    const DimParameters *parameters;
-    DimGraph *g;
-    gint64 batch;
     DimMambaGrid grid;
-    char prefix[32];
     DimVar *time, *class_vector; /* [B, d]: e and l */
     DimVar *modulation;          /* [B, 3d] */
     DkTensor order[4];
     Inputs *inputs;
 } Build;
 
-static DimParameter matrix(const Build *b, const char *name, gint64 rows, gint64 columns)
-{
-    g_autofree char *full = g_strconcat(b->prefix, name, NULL);
-    return dim_parameter(b->parameters, full, 2, (gint64[]){rows, columns});
-}
-
-static DimParameter vector(const Build *b, const char *name, gint64 n)
-{
-    g_autofree char *full = g_strconcat(b->prefix, name, NULL);
-    return dim_parameter(b->parameters, full, 1, &n);
-}
-
 /* A table as a value: [1, rows, columns]. */
 static DimVar *table(const Build *b, const char *name, gint64 rows, gint64 columns)
 {
-    const DimParameter p = dim_parameter(b->parameters, name, 3, (gint64[]){1, rows, columns});
-    return dim_graph_parameter(b->g, p);
-}
-
-static DimVar *reshape(const Build *b, DimVar *x, gint64 s0, gint64 s1, gint64 s2, gint64 s3)
-{
-    return dim_graph_reshape(b->g, x, s3 ? 4 : s2 ? 3 : 2, (gint64[]){s0, s1, s2, s3});
-}
-
-/* weight [n, k] and bias [n], named NAME.weight and NAME.bias */
-static DimVar *linear(const Build *b, DimVar *x, const char *name, gint64 n, gint64 k)
-{
-    g_autofree char *weight = g_strconcat(name, ".weight", NULL);
-    g_autofree char *bias = g_strconcat(name, ".bias", NULL);
-    return dim_graph_linear(b->g, x, matrix(b, weight, n, k), vector(b, bias, n));
+    const DimParameter p = dim_parameter(b->base.parameters, name, 3, (gint64[]){1, rows, columns});
+    return dim_graph_parameter(b->base.g, p);
 }
 
 static DimVar *look_up(const Build *b, const char *name)
 {
-    const gint64 d = b->config->width;
-    DimVar *rows = table(b, name, b->config->n_classes + 1, d);
-    DimVar *found = dim_graph_gather(b->g, 1, b->batch, 1, &rows, &b->inputs->labels);
-
-    return reshape(b, found, b->batch, d, 0, 0);
+    return dim_build_look_up(&b->base, name, b->config->n_classes + 1, b->config->width,
+                             b->inputs->labels);
 }
 
 /* Time and class: the two tokens' vectors, and the modulation that all blocks share. */
 static void build_vectors(Build *b)
 {
-    const gint64 d = b->config->width, n = b->batch;
+    const gint64 d = b->config->width, n = b->base.batch;
     const char *const labels = "adaln_single.emb.class_embedder.embedding_table.weight";
 
-    b->inputs->labels = dim_graph_rows(b->g, n, NULL);
-    b->inputs->time = b->time = dim_graph_input(b->g, 2, (gint64[]){n, d});
-    b->inputs->sinusoid = dim_graph_input(b->g, 2, (gint64[]){n, DIM_TIME_SINUSOID});
+    b->inputs->labels = dim_graph_rows(b->base.g, n, NULL);
+    b->inputs->time = b->time = dim_graph_input(b->base.g, 2, (gint64[]){n, d});
+    b->inputs->sinusoid = dim_graph_input(b->base.g, 2, (gint64[]){n, DIM_TIME_SINUSOID});
     b->class_vector = look_up(b, "label_emb.weight");
 
-    DimVar *a = linear(b, b->inputs->sinusoid, "adaln_single.emb.timestep_embedder.linear_1", d,
-                       DIM_TIME_SINUSOID);
-    a = dim_graph_act(b->g, a, DK_ACT_SILU);
-    a = linear(b, a, "adaln_single.emb.timestep_embedder.linear_2", d, d);
-    a = dim_graph_add(b->g, a, look_up(b, labels));
-    a = dim_graph_act(b->g, a, DK_ACT_SILU);
-    b->modulation = linear(b, a, "adaln_single.linear", 3 * d, d);
+    DimVar *a =
+        dim_build_linear(&b->base, b->inputs->sinusoid,
+                         "adaln_single.emb.timestep_embedder.linear_1", d, DIM_TIME_SINUSOID);
+    a = dim_graph_act(b->base.g, a, DK_ACT_SILU);
+    a = dim_build_linear(&b->base, a, "adaln_single.emb.timestep_embedder.linear_2", d, d);
+    a = dim_graph_add(b->base.g, a, look_up(b, labels));
+    a = dim_graph_act(b->base.g, a, DK_ACT_SILU);
+    b->modulation = dim_build_linear(&b->base, a, "adaln_single.linear", 3 * d, d);
 }
 
 /* Patches with their positions, smoothed: [B, H·W, d]. */
@@ -189,22 +159,24 @@ static DimVar *build_image(Build *b, DimVar *x)
 {
     const DimMambaConfig *c = b->config;
     const gint64 d = c->width, n = b->grid.height * b->grid.width;
-    const DimParameter all =
-        dim_parameter(b->parameters, "additional_embed", 2, (gint64[]){DIM_EXTRA_TOKENS + n, d});
-    DimVar *positions = dim_graph_parameter(b->g, dim_parameter_slice(all, DIM_EXTRA_TOKENS, n));
-    DimVar *image = dim_graph_patchify(b->g, x, c->patch);
+    const DimParameter all = dim_parameter(b->base.parameters, "additional_embed", 2,
+                                           (gint64[]){DIM_EXTRA_TOKENS + n, d});
+    DimVar *positions =
+        dim_graph_parameter(b->base.g, dim_parameter_slice(all, DIM_EXTRA_TOKENS, n));
+    DimVar *image = dim_graph_patchify(b->base.g, x, c->patch);
 
-    image = linear(b, image, "pos_embed.proj", d, (gint64)c->in_channels * c->patch * c->patch);
-    image = reshape(b, image, b->batch, n * d, 0, 0);
-    image =
-        dim_graph_add_row(b->g, image, dim_graph_reshape(b->g, positions, 1, (gint64[]){n * d}));
+    image = dim_build_linear(&b->base, image, "pos_embed.proj", d,
+                             (gint64)c->in_channels * c->patch * c->patch);
+    image = dim_build_reshape(&b->base, image, b->base.batch, n * d, 0, 0);
+    image = dim_graph_add_row(b->base.g, image,
+                              dim_graph_reshape(b->base.g, positions, 1, (gint64[]){n * d}));
     if (c->smoothers) {
-        image = reshape(b, image, b->batch, b->grid.height, b->grid.width, d);
-        image =
-            dim_graph_conv2d_dw(b->g, image, matrix(b, "a4m_adapter.first_smoother.weight", d, 9),
-                                vector(b, "a4m_adapter.first_smoother.bias", d));
+        image = dim_build_reshape(&b->base, image, b->base.batch, b->grid.height, b->grid.width, d);
+        image = dim_graph_conv2d_dw(
+            b->base.g, image, dim_build_matrix(&b->base, "a4m_adapter.first_smoother.weight", d, 9),
+            dim_build_vector(&b->base, "a4m_adapter.first_smoother.bias", d));
     }
-    return reshape(b, image, b->batch, n, d, 0);
+    return dim_build_reshape(&b->base, image, b->base.batch, n, d, 0);
 }
 
 /* A token [B, 1, d] of a vector, with its position. */
@@ -212,11 +184,11 @@ static DimVar *build_token(Build *b, DimVar *x, gint64 place)
 {
     const gint64 d = b->config->width, rows = DIM_EXTRA_TOKENS + b->grid.height * b->grid.width;
     const DimParameter all =
-        dim_parameter(b->parameters, "additional_embed", 2, (gint64[]){rows, d});
-    DimVar *position = dim_graph_parameter(b->g, dim_parameter_slice(all, place, 1));
+        dim_parameter(b->base.parameters, "additional_embed", 2, (gint64[]){rows, d});
+    DimVar *position = dim_graph_parameter(b->base.g, dim_parameter_slice(all, place, 1));
 
-    x = dim_graph_add_row(b->g, x, dim_graph_reshape(b->g, position, 1, &d));
-    return reshape(b, x, b->batch, 1, d, 0);
+    x = dim_graph_add_row(b->base.g, x, dim_graph_reshape(b->base.g, position, 1, &d));
+    return dim_build_reshape(&b->base, x, b->base.batch, 1, d, 0);
 }
 
 /* All tokens in their rows: [B, L, d]. */
@@ -238,20 +210,20 @@ static DimVar *build_sequence(Build *b, DimVar *x)
         gint32 *one = host + DIM_N_SOURCES * length;
         for (gint64 l = 0; l < length; l++)
             one[l] = rows[DIM_FROM_EXTRA][l] == i ? 0 : -1;
-        tables[n] = dim_graph_rows(b->g, length, one);
+        tables[n] = dim_graph_rows(b->base.g, length, one);
         sources[n++] = build_token(b, i ? b->class_vector : b->time, i);
     }
     if (c->split_tokens) {
-        tables[n] = dim_graph_rows(b->g, length, rows[DIM_FROM_SPLIT]);
+        tables[n] = dim_graph_rows(b->base.g, length, rows[DIM_FROM_SPLIT]);
         sources[n++] = table(b, "a4m_adapter.pad_token_dec_split", c->n_pads, d);
     }
     if (c->pads != DIM_PADS_NONE) {
-        tables[n] = dim_graph_rows(b->g, length, rows[DIM_FROM_PADS]);
+        tables[n] = dim_graph_rows(b->base.g, length, rows[DIM_FROM_PADS]);
         sources[n++] = table(b, "a4m_adapter.pad_token", c->n_pads, d);
     }
-    tables[n] = dim_graph_rows(b->g, length, rows[DIM_FROM_IMAGE]);
+    tables[n] = dim_graph_rows(b->base.g, length, rows[DIM_FROM_IMAGE]);
     sources[n++] = build_image(b, x);
-    return dim_graph_gather(b->g, b->batch, length, n, sources, tables);
+    return dim_graph_gather(b->base.g, b->base.batch, length, n, sources, tables);
 }
 
 /* v = A0 v + A1 kept + b */
@@ -260,48 +232,54 @@ static DimVar *build_skip(Build *b, DimVar *v, DimVar *kept)
     const gint64 d = b->config->width;
 
     if (d > 512)
-        return dim_graph_add(b->g, linear(b, v, "skip_linear.0", d, d),
-                             linear(b, kept, "skip_linear.1", d, d));
-    const DimParameter both = matrix(b, "skip_linear.weight", d, 2 * d);
-    v = dim_graph_linear(b->g, v, dim_parameter_columns(both, 0, d),
-                         vector(b, "skip_linear.bias", d));
-    return dim_graph_add(b->g, v,
-                         dim_graph_linear(b->g, kept, dim_parameter_columns(both, d, d), nothing));
+        return dim_graph_add(b->base.g, dim_build_linear(&b->base, v, "skip_linear.0", d, d),
+                             dim_build_linear(&b->base, kept, "skip_linear.1", d, d));
+    const DimParameter both = dim_build_matrix(&b->base, "skip_linear.weight", d, 2 * d);
+    v = dim_graph_linear(b->base.g, v, dim_parameter_columns(both, 0, d),
+                         dim_build_vector(&b->base, "skip_linear.bias", d));
+    return dim_graph_add(
+        b->base.g, v,
+        dim_graph_linear(b->base.g, kept, dim_parameter_columns(both, d, d), nothing));
 }
 
 static DimVar *build_mamba(Build *b, DimVar *y, DkTensor order)
 {
     const DimMambaConfig *c = b->config;
     const gint64 d = c->width, e = c->inner, n = c->n_states, r = c->rank;
-    DimGraph *g = b->g;
-    DimVar *xz = dim_graph_linear(g, y, matrix(b, "attn1.in_proj.weight", 2 * e, d), nothing);
+    DimGraph *g = b->base.g;
+    DimVar *xz = dim_graph_linear(
+        g, y, dim_build_matrix(&b->base, "attn1.in_proj.weight", 2 * e, d), nothing);
     DimVar *x = dim_graph_columns(g, xz, 0, e), *z = dim_graph_columns(g, xz, e, e);
-    DimVar *u = dim_graph_conv1d_dw(g, x, matrix(b, "attn1.conv1d.weight", e, c->n_taps),
-                                    vector(b, "attn1.conv1d.bias", e), order, DK_ACT_SILU);
-    DimVar *dbc = dim_graph_linear(g, u, matrix(b, "attn1.x_proj.weight", r + 2 * n, e), nothing);
-    DimVar *dt = linear(b, dim_graph_columns(g, dbc, 0, r), "attn1.dt_proj", e, r);
+    DimVar *u =
+        dim_graph_conv1d_dw(g, x, dim_build_matrix(&b->base, "attn1.conv1d.weight", e, c->n_taps),
+                            dim_build_vector(&b->base, "attn1.conv1d.bias", e), order, DK_ACT_SILU);
+    DimVar *dbc = dim_graph_linear(
+        g, u, dim_build_matrix(&b->base, "attn1.x_proj.weight", r + 2 * n, e), nothing);
+    DimVar *dt = dim_build_linear(&b->base, dim_graph_columns(g, dbc, 0, r), "attn1.dt_proj", e, r);
 
     y = dim_graph_selective_scan(
-        g, u, dt, matrix(b, "attn1.A_log", e, n), dim_graph_columns(g, dbc, r, n),
-        dim_graph_columns(g, dbc, r + n, n), vector(b, "attn1.D", e), z, order);
-    return dim_graph_linear(g, y, matrix(b, "attn1.out_proj.weight", d, e), nothing);
+        g, u, dt, dim_build_matrix(&b->base, "attn1.A_log", e, n), dim_graph_columns(g, dbc, r, n),
+        dim_graph_columns(g, dbc, r + n, n), dim_build_vector(&b->base, "attn1.D", e), z, order);
+    return dim_graph_linear(g, y, dim_build_matrix(&b->base, "attn1.out_proj.weight", d, e),
+                            nothing);
 }
 
 static DimVar *build_block(Build *b, DimVar *v, int i)
 {
     const gint64 d = b->config->width;
-    DimGraph *g = b->g;
+    DimGraph *g = b->base.g;
     DimVar *rows = dim_graph_reshape(
-        g, dim_graph_parameter(g, vector(b, "scale_shift_table", 3 * d)), 1, (gint64[]){3 * d});
+        g, dim_graph_parameter(g, dim_build_vector(&b->base, "scale_shift_table", 3 * d)), 1,
+        (gint64[]){3 * d});
     DimVar *modulation = dim_graph_add_row(g, b->modulation, rows);
     DimVar *shift = dim_graph_columns(g, modulation, 0, d);
     DimVar *scale = dim_graph_columns(g, modulation, d, d);
     DimVar *gate = dim_graph_columns(g, modulation, 2 * d, d);
-    DimVar *y = dim_graph_norm_modulate(g, v, vector(b, "norm1.norm.weight", d), scale, shift,
-                                        DK_NORM_RMS, b->config->eps);
+    DimVar *y = dim_graph_norm_modulate(g, v, dim_build_vector(&b->base, "norm1.norm.weight", d),
+                                        scale, shift, DK_NORM_RMS, b->config->eps);
 
     y = build_mamba(b, y, b->order[dim_mamba_direction(b->config, i)]);
-    return dim_graph_gate_add(g, v, gate, y);
+    return dim_graph_gate_add_1(g, v, gate, y);
 }
 
 static DimVar *build_blocks(Build *b, DimVar *v)
@@ -310,13 +288,13 @@ static DimVar *build_blocks(Build *b, DimVar *v)
     g_autofree DimVar **kept = g_new0(DimVar *, c->depth);
 
     for (int i = 0; i < c->depth; i++) {
-        g_snprintf(b->prefix, sizeof b->prefix, "transformer_blocks.%d.", i);
+        g_snprintf(b->base.prefix, sizeof b->base.prefix, "transformer_blocks.%d.", i);
         if (c->skip_connections && dim_mamba_is_decoder(c, i))
             v = build_skip(b, v, kept[c->depth - 1 - i + c->encoder_start]);
         v = build_block(b, v, i);
         kept[i] = v;
     }
-    b->prefix[0] = '\0';
+    b->base.prefix[0] = '\0';
     return v;
 }
 
@@ -325,52 +303,52 @@ static DimVar *build_head(Build *b, DimVar *v, int h, int w)
     const DimMambaConfig *c = b->config;
     const gint64 d = c->width, n = b->grid.height * b->grid.width, o = c->out_channels;
     g_autofree gint32 *crop = g_new(gint32, n);
-    DimGraph *g = b->g;
+    DimGraph *g = b->base.g;
 
     dim_mamba_crop(&b->grid, crop);
-    v = dim_graph_gather(g, b->batch, n, 1, &v, (DkTensor[]){dim_graph_rows(g, n, crop)});
+    v = dim_graph_gather(g, b->base.batch, n, 1, &v, (DkTensor[]){dim_graph_rows(g, n, crop)});
     if (c->smoothers) {
-        v = reshape(b, v, b->batch, b->grid.height, b->grid.width, d);
-        v = dim_graph_conv2d_dw(g, v, matrix(b, "a4m_adapter.last_smoother.weight", d, 9),
-                                vector(b, "a4m_adapter.last_smoother.bias", d));
-        v = reshape(b, v, b->batch, n, d, 0);
+        v = dim_build_reshape(&b->base, v, b->base.batch, b->grid.height, b->grid.width, d);
+        v = dim_graph_conv2d_dw(
+            g, v, dim_build_matrix(&b->base, "a4m_adapter.last_smoother.weight", d, 9),
+            dim_build_vector(&b->base, "a4m_adapter.last_smoother.bias", d));
+        v = dim_build_reshape(&b->base, v, b->base.batch, n, d, 0);
     }
     DimVar *head = dim_graph_act(g, dim_graph_add(g, b->class_vector, b->time), DK_ACT_SILU);
-    head = linear(b, head, "proj_out_1", 2 * d, d);
-    v = dim_graph_norm_modulate(g, v, vector(b, "norm_out.norm.weight", d),
+    head = dim_build_linear(&b->base, head, "proj_out_1", 2 * d, d);
+    v = dim_graph_norm_modulate(g, v, dim_build_vector(&b->base, "norm_out.norm.weight", d),
                                 dim_graph_columns(g, head, d, d), dim_graph_columns(g, head, 0, d),
                                 DK_NORM_RMS, c->eps);
-    v = linear(b, v, "proj_out_2", (gint64)c->patch * c->patch * o, d);
+    v = dim_build_linear(&b->base, v, "proj_out_2", (gint64)c->patch * c->patch * o, d);
     v = dim_graph_unpatchify(g, v, c->patch, h, w);
     if (!c->final_conv)
         return v;
-    v = reshape(b, dim_graph_patchify(g, v, 1), b->batch, h, w, o);
+    v = dim_build_reshape(&b->base, dim_graph_patchify(g, v, 1), b->base.batch, h, w, o);
     v = dim_graph_conv2d(
-        g, v, dim_parameter(b->parameters, "final_layer.weight", 4, (gint64[]){o, o, 3, 3}),
-        vector(b, "final_layer.bias", o));
-    return dim_graph_unpatchify(g, reshape(b, v, b->batch, (gint64)h * w, o, 0), 1, h, w);
+        g, v, dim_parameter(b->base.parameters, "final_layer.weight", 4, (gint64[]){o, o, 3, 3}),
+        dim_build_vector(&b->base, "final_layer.bias", o));
+    return dim_graph_unpatchify(
+        g, dim_build_reshape(&b->base, v, b->base.batch, (gint64)h * w, o, 0), 1, h, w);
 }
 
 static void mamba_build(const void *config, const DimParameters *parameters, int batch, int h,
                         int w, DkDevice *dk, DimTrainNet *net)
 {
     const DimMambaConfig *c = config;
-    Build b = {.config = c,
-               .parameters = parameters,
-               .g = dim_graph_new(dk),
-               .batch = batch,
+    Build b = {.base = {.parameters = parameters, .g = dim_graph_new(dk), .batch = batch},
+               .config = c,
                .grid = dim_mamba_grid(c, h / c->patch, w / c->patch),
                .inputs = g_new0(Inputs, 1)};
     g_autofree gint32 *order = g_new(gint32, b.grid.length);
 
     for (int i = 0; i < c->n_directions; i++) {
         dim_mamba_order(&b.grid, i, order);
-        b.order[i] = dim_graph_rows(b.g, b.grid.length, order);
+        b.order[i] = dim_graph_rows(b.base.g, b.grid.length, order);
     }
-    net->graph = b.g;
+    net->graph = b.base.g;
     net->batch = batch;
     net->inputs = b.inputs;
-    net->x = dim_graph_input(b.g, 4, (gint64[]){batch, c->in_channels, h, w});
+    net->x = dim_graph_input(b.base.g, 4, (gint64[]){batch, c->in_channels, h, w});
     build_vectors(&b);
     net->output = build_head(&b, build_blocks(&b, build_sequence(&b, net->x)), h, w);
 }
@@ -467,8 +445,3 @@ const DimTrainClass dim_train_dim = {
     .adapt = mamba_adapt,
     .is_label_table = mamba_is_label_table,
 };
-
-const DimTrainClass *dim_train_class(const char *family)
-{
-    return strcmp(family, dim_train_dim.family) ? NULL : &dim_train_dim;
-}

@@ -38,7 +38,7 @@ typedef struct {
     gboolean (*is_label_table)(const char *name);
 } DimTrainClass;
 
-extern const DimTrainClass dim_train_dim;
+extern const DimTrainClass dim_train_dim, dim_train_dit, dim_train_diffussm;
 
 const DimTrainClass *dim_train_class(const char *family); /* NULL: no training of this family */
 

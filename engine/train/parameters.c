@@ -25,8 +25,10 @@ void dim_parameters_clear(DimParameters *p)
 {
     if (!p->list)
         return;
-    for (guint i = 0; i < p->list->len; i++)
+    for (guint i = 0; i < p->list->len; i++) {
         g_free(trained(p, i)->name);
+        g_free(trained(p, i)->fixed);
+    }
     g_array_free(p->list, TRUE);
     dk_buffer_free(p->dk, &p->buffer);
     *p = (DimParameters){0};
@@ -36,26 +38,34 @@ void dim_parameters_add(DimParameters *p, const DimTrained *tensor)
 {
     DimTrained t = *tensor;
 
+    gint64 *end = tensor->fixed ? &p->fixed_count : &p->count;
+
     t.name = g_strdup(tensor->name);
-    t.at = p->count;
+    t.at = *end;
     t.count = 1;
     for (int i = 0; i < t.rank; i++)
         t.count *= t.sizes[i];
     g_array_append_val(p->list, t);
-    p->count += (t.count + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    *end += (t.count + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
 gboolean dim_parameters_commit(DimParameters *p, GError **error)
 {
     const gsize bytes = (gsize)p->count * sizeof(float);
+    const gsize all = DIM_N_BLOCKS * bytes + (gsize)p->fixed_count * sizeof(float);
 
-    p->buffer = dk_buffer_new(p->dk, DIM_N_BLOCKS * bytes);
+    p->buffer = dk_buffer_new(p->dk, all);
     if (!p->buffer)
-        return dim_fail_memory(error, "weights to train", DIM_N_BLOCKS * bytes);
+        return dim_fail_memory(error, "weights to train", all);
     for (int i = 0; i < DIM_N_BLOCKS; i++) {
         p->block[i] = dk_tensor(p->buffer, (gsize)i * bytes, DK_F32, 1, &p->count);
         dk_clear(p->dk, p->block[i]);
     }
+    if (p->fixed_count)
+        p->fixed = dk_tensor(p->buffer, DIM_N_BLOCKS * bytes, DK_F32, 1, &p->fixed_count);
+    for (guint i = 0; i < p->list->len; i++)
+        if (trained(p, i)->fixed)
+            dim_parameters_put(p, DIM_BLOCK_WEIGHTS, trained(p, i), trained(p, i)->fixed);
     return TRUE;
 }
 
@@ -64,7 +74,7 @@ gint64 dim_parameters_total(const DimParameters *p)
     gint64 total = 0;
 
     for (guint i = 0; i < p->list->len; i++)
-        total += trained(p, i)->count;
+        total += trained(p, i)->fixed ? 0 : trained(p, i)->count;
     return total;
 }
 
@@ -83,17 +93,26 @@ gboolean dim_parameters_has(const DimParameters *p, const char *name)
     return find(p, name) != NULL;
 }
 
+static DkTensor place(const DimParameters *p, int block, const DimTrained *t)
+{
+    return dk_tensor_columns(t->fixed ? p->fixed : p->block[block], t->at, t->count);
+}
+
+static DkTensor shaped(DkTensor t, int rank, const gint64 *sizes)
+{
+    t.row_stride = dk_tensor_count(t);
+    return dk_tensor_reshape(t, rank, sizes);
+}
+
 DimParameter dim_parameter(const DimParameters *p, const char *name, int rank, const gint64 *sizes)
 {
     const DimTrained *t = find(p, name);
-    DimParameter parameter;
+    DimParameter parameter = {0};
 
     g_assert(t);
-    parameter.value = dk_tensor_columns(p->block[DIM_BLOCK_WEIGHTS], t->at, t->count);
-    parameter.grad = dk_tensor_columns(p->block[DIM_BLOCK_GRADIENT], t->at, t->count);
-    parameter.value.row_stride = parameter.grad.row_stride = t->count;
-    parameter.value = dk_tensor_reshape(parameter.value, rank, sizes);
-    parameter.grad = dk_tensor_reshape(parameter.grad, rank, sizes);
+    parameter.value = shaped(place(p, DIM_BLOCK_WEIGHTS, t), rank, sizes);
+    if (!t->fixed)
+        parameter.grad = shaped(place(p, DIM_BLOCK_GRADIENT, t), rank, sizes);
     return parameter;
 }
 
@@ -110,11 +129,6 @@ DimParameter dim_parameter_slice(DimParameter p, gint64 first, gint64 count)
 }
 
 /* ---- host ------------------------------------------------------------------------------------ */
-
-static DkTensor place(const DimParameters *p, int block, const DimTrained *t)
-{
-    return dk_tensor_columns(p->block[block], t->at, t->count);
-}
 
 /* [rows, columns] to [columns, rows]. */
 static void turn(float *to, const float *from, gint64 rows, gint64 columns)
@@ -172,7 +186,7 @@ static float draw(const DimTrained *t, gint64 seed, gint64 index, gint64 i)
     case DIM_INIT_NORMAL:
         return (float)(t->size * dim_random_normal(seed, DIM_RANDOM_WEIGHTS, index, k));
     case DIM_INIT_UNIFORM:
-        return (float)(t->size * even);
+        return (float)(t->middle + t->size * even);
     case DIM_INIT_CENTRE:
         return (float)(t->size * even + (i % 9 == 4));
     case DIM_INIT_PASS:
@@ -181,14 +195,30 @@ static float draw(const DimTrained *t, gint64 seed, gint64 index, gint64 i)
         return (float)log((double)(i % t->sizes[1]) + 1);
     case DIM_INIT_STEP_BIAS:
         return (float)inverse_softplus(MAX(exp((even + 1) / 2 * log(100.0) + log(0.001)), 1e-4));
+    case DIM_INIT_FREQUENCIES:
+        return (float)(G_PI * (double)(i % t->sizes[1]));
+    case DIM_INIT_REAL:
+        return i % 2 == 0;
     }
     return 0;
+}
+
+void dim_trained_xavier(DimTrained *t)
+{
+    gint64 inputs = 1;
+
+    for (int i = 1; i < t->rank; i++)
+        inputs *= t->sizes[i];
+    t->init = DIM_INIT_UNIFORM;
+    t->size = sqrt(6 / (double)(inputs + t->sizes[0]));
 }
 
 void dim_parameters_draw(DimParameters *p, gint64 seed)
 {
     for (guint i = 0; i < p->list->len; i++) {
         const DimTrained *t = trained(p, i);
+        if (t->fixed)
+            continue;
         g_autofree float *values = g_new(float, t->count);
         for (gint64 j = 0; j < t->count; j++)
             values[j] = draw(t, seed, i, j);

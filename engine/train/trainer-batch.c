@@ -115,6 +115,7 @@ gboolean dim_trainer_feed(DimTrainer *t, gint64 index, gboolean test, GError **e
     g_autofree int *drawn = g_new(int, t->micro);
     g_autofree gint64 *labels = g_new(gint64, t->micro);
     g_autofree double *times = g_new(double, t->micro);
+    g_autofree double *terms = g_new(double, (gsize)t->micro *DIM_LOSS_TERMS);
 
     const int replayed = count_replayed(t, index, test);
 
@@ -125,6 +126,7 @@ gboolean dim_trainer_feed(DimTrainer *t, gint64 index, gboolean test, GError **e
                            test ? DIM_RANDOM_TEST_NOISE : DIM_RANDOM_TRAIN_NOISE};
         const int n = draw_time(t, &luck);
         times[i] = t->class->time_of_step(n);
+        dim_loss_terms(&t->schedule, t->spec->prediction, n, terms + (gsize)i * DIM_LOSS_TERMS);
         labels[i] =
             test || (t->replayed && i >= replayed) ? drawn[i] : draw_label(t, &luck, drawn[i]);
         add_noise(t, &luck, n, t->z.data + i * count, t->noised + i * count, t->target + i * count);
@@ -132,7 +134,11 @@ gboolean dim_trainer_feed(DimTrainer *t, gint64 index, gboolean test, GError **e
     if (replayed && !ask_teacher(t, replayed, times, labels, error))
         return FALSE;
     dk_write(t->dk, dim_var_value(t->net.x), t->noised);
-    dk_write(t->dk, t->goal, t->target);
+    dk_write(t->dk, t->goal.target, t->target);
+    if (!dk_tensor_is_empty(t->goal.clean)) {
+        dk_write(t->dk, t->goal.clean, t->z.data);
+        dk_write(t->dk, t->goal.terms, terms);
+    }
     t->class->feed(t->spec->net_config, &t->net, times, labels);
     return TRUE;
 }

@@ -2,9 +2,9 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * A checkpoint is a safetensors file: each tensor four times, as "weights/NAME", "mean/NAME",
- * "square/NAME" and "average/NAME", and "progress" [2], the number of steps done, as thousands and
- * rest. */
+ * A checkpoint is a safetensors file: each trained tensor four times, as "weights/NAME",
+ * "mean/NAME", "square/NAME" and "average/NAME", and "progress" [2], the number of steps done, as
+ * thousands and rest. */
 #include "trainer.h"
 
 #include <string.h>
@@ -23,6 +23,12 @@ static const struct {
              {"square", DIM_BLOCK_SQUARE},
              {"average", DIM_BLOCK_AVERAGE}};
 
+/* A fixed tensor is saved once, as its weights. */
+static int n_saved(const DimTrained *tensor)
+{
+    return tensor->fixed ? 1 : (int)G_N_ELEMENTS(saved);
+}
+
 static DimTrained *tensor_at(const DimTrainer *t, guint i)
 {
     return &g_array_index(t->parameters.list, DimTrained, i);
@@ -37,6 +43,8 @@ static gboolean read_tensor(DimTrainer *t, DimWeights *weights, const DimTrained
     const DimTensor *from = dim_weights_find(weights, to->name);
     g_autofree float *values = NULL, *adapted = NULL;
 
+    if (to->fixed && !from)
+        return TRUE; /* the table that it was made with */
     if (!from || !dim_tensor_is_float(from) || from->rank != to->rank ||
         memcmp(from->sizes, to->sizes, (gsize)to->rank * sizeof *to->sizes)) {
         if (!from || !dim_tensor_is_float(from))
@@ -97,7 +105,7 @@ gboolean dim_trainer_read_checkpoint(DimTrainer *t, const char *file, GError **e
     gboolean good = weights && read_progress(t, weights, file, error);
 
     for (guint i = 0; good && i < t->parameters.list->len; i++)
-        for (int k = 0; good && k < (int)G_N_ELEMENTS(saved); k++)
+        for (int k = 0; good && k < n_saved(tensor_at(t, i)); k++)
             good = read_block(t, weights, tensor_at(t, i), k, error);
     dim_weights_close(&weights);
     return good;
@@ -138,10 +146,12 @@ static float *gather_one(Gathered *all, char *name, int rank, const gint64 *size
 }
 
 static gboolean gather_block(const DimTrainer *t, Gathered *all, const char *prefix, int block,
-                             GError **error)
+                             gboolean with_fixed, GError **error)
 {
     for (guint i = 0; i < t->parameters.list->len; i++) {
         const DimTrained *tensor = tensor_at(t, i);
+        if (tensor->fixed && !with_fixed)
+            continue;
         float *values = gather_one(all, g_strconcat(prefix, tensor->name, NULL), tensor->rank,
                                    tensor->sizes, error);
         if (!values)
@@ -173,7 +183,7 @@ gboolean dim_trainer_save(DimTrainer *t, const char *checkpoint, GError **error)
     }
     for (gsize k = 0; good && k < G_N_ELEMENTS(saved); k++) {
         g_autofree char *prefix = g_strconcat(saved[k].name, "/", NULL);
-        good = gather_block(t, &all, prefix, saved[k].block, error);
+        good = gather_block(t, &all, prefix, saved[k].block, k == 0, error);
     }
     good = good && write_gathered(t, &all, checkpoint, DIM_TYPE_F32, error);
     gather_end(&all);
@@ -190,7 +200,7 @@ gboolean dim_trainer_export(DimTrainer *t, const char *file, const char *dtype, 
                         dtype);
     gather_begin(&all);
     const gboolean good =
-        gather_block(t, &all, "", DIM_BLOCK_AVERAGE, error) &&
+        gather_block(t, &all, "", DIM_BLOCK_AVERAGE, TRUE, error) &&
         write_gathered(t, &all, file, is_bf16 ? DIM_TYPE_BF16 : DIM_TYPE_F32, error);
     gather_end(&all);
     return good;

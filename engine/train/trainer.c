@@ -78,14 +78,17 @@ static gboolean check_spec(const DimTrainer *t, GError **error)
                         "native_size; expected all of them");
     s->autoencoder->facts(s->autoencoder_config, &ae);
     s->net->facts(s->net_config, &net);
-    if (net.in_channels != net.out_channels || net.in_channels != ae.channels)
+    if (net.in_channels != ae.channels ||
+        (net.out_channels != net.in_channels && net.out_channels != 2 * net.in_channels))
         return dim_fail(error, DIM_ERROR_FORMAT, folder,
-                        "a backbone of %d to %d channels and latents of %d; expected the same",
+                        "a backbone of %d to %d channels and latents of %d; expected the same, or "
+                        "variances, too",
                         net.in_channels, net.out_channels, ae.channels);
-    if (s->info.native_size % (ae.factor * net.patch))
+    if (s->info.native_size % (ae.factor * net.width_multiple) ||
+        s->info.native_size % (ae.factor * net.height_multiple))
         return dim_fail(error, DIM_ERROR_FORMAT, folder,
                         "native_size %d; expected a multiple of %d", s->info.native_size,
-                        ae.factor * net.patch);
+                        ae.factor * MAX(net.width_multiple, net.height_multiple));
     if (dim_dataset_size(t->dataset) != s->info.native_size)
         return bad(error, "crops of another size than the model's native_size", "the same");
     if (dim_dataset_n_classes(t->dataset) > net.n_labels)
@@ -149,18 +152,29 @@ static gboolean take_batch(DimTrainer *t, GError **error)
 {
     const gint64 crops[] = {t->micro, 3, t->size, t->size};
     const gint64 z[] = {t->micro, t->latent[0], t->latent[1], t->latent[2]}, one = 1;
+    const gint64 terms[] = {t->micro, DIM_LOSS_TERMS};
     const gsize count = (gsize)(z[0] * z[1] * z[2] * z[3]), sums = 64;
+    /* each at a multiple of 64 bytes */
+    const gsize bytes = (count * sizeof(float) + 63) / 64 * 64;
+    DimNetFacts net;
 
     if (!dim_array_alloc(&t->crops, 4, crops, error) || !dim_array_alloc(&t->z, 4, z, error))
         return FALSE;
     t->noised = g_try_new(float, count);
     t->target = g_try_new(float, count);
-    t->buffer = dk_buffer_new(t->dk, 2 * sums + count * sizeof(float));
+    t->buffer = dk_buffer_new(t->dk, 2 * sums + 2 * bytes +
+                                         (gsize)t->micro * DIM_LOSS_TERMS * sizeof(double));
     if (!t->noised || !t->target || !t->buffer)
         return dim_fail_memory(error, "a micro-batch", count * sizeof(float));
     t->loss = dk_tensor(t->buffer, 0, DK_F64, 1, &one);
     t->norm = dk_tensor(t->buffer, sums, DK_F64, 1, &one);
-    t->goal = dk_tensor(t->buffer, 2 * sums, DK_F32, 4, z);
+    t->goal.target = dk_tensor(t->buffer, 2 * sums, DK_F32, 4, z);
+    t->spec->net->facts(t->spec->net_config, &net);
+    if (net.out_channels > net.in_channels) {
+        t->goal.clean = dk_tensor(t->buffer, 2 * sums + bytes, DK_F32, 4, z);
+        t->goal.terms = dk_tensor(t->buffer, 2 * sums + 2 * bytes, DK_F64, 2, terms);
+        t->goal.weight = 0.001 * t->spec->timesteps;
+    }
     return TRUE;
 }
 
@@ -279,8 +293,8 @@ static gboolean run_micro(DimTrainer *t, gint64 index, double samples, gboolean 
     if (!dim_trainer_feed(t, index, test, error))
         return FALSE;
     dim_graph_forward(t->net.graph);
-    dk_squared_error(t->dk, t->loss, dim_var_gradient(t->net.output), dim_var_value(t->net.output),
-                     t->goal, 1 / (samples * elements));
+    dim_loss_run(t->dk, t->loss, dim_var_gradient(t->net.output), dim_var_value(t->net.output),
+                 &t->goal, 1 / (samples * elements));
     if (!test)
         dim_graph_backward(t->net.graph);
     return dim_dk_check(t->dk, "training", error);
@@ -318,6 +332,51 @@ static gboolean gather(DimTrainer *t, double *loss, GError **error)
     return TRUE;
 }
 
+static const DimTrained *tensor_at(const DimTrainer *t, guint i)
+{
+    return &g_array_index(t->parameters.list, DimTrained, i);
+}
+
+static gboolean step_alike(const DimTrained *a, const DimTrained *b)
+{
+    return !a->no_decay == !b->no_decay && !(a->rate_most < b->rate_most) &&
+           !(a->rate_most > b->rate_most);
+}
+
+/* Where the run of tensors that want the same of AdamW as the first one ends. */
+static guint run_end(const DimTrainer *t, guint first)
+{
+    const guint n = t->parameters.list->len;
+    guint end = first + 1;
+
+    while (end < n &&
+           (tensor_at(t, end)->fixed || step_alike(tensor_at(t, first), tensor_at(t, end))))
+        end++;
+    return end;
+}
+
+/* `settings` is for tensors that want nothing else. */
+static void step_weights(DimTrainer *t, const DkAdamW *settings)
+{
+    const DimParameters *p = &t->parameters;
+
+    for (guint i = 0, end; i < p->list->len; i = end) {
+        const DimTrained *of = tensor_at(t, i);
+        DkTensor part[DIM_BLOCK_AVERAGE];
+        DkAdamW own = *settings;
+        end = of->fixed ? i + 1 : run_end(t, i);
+        if (of->fixed)
+            continue;
+        const gint64 last = end < p->list->len ? tensor_at(t, end)->at : p->count;
+        for (int k = 0; k < DIM_BLOCK_AVERAGE; k++)
+            part[k] = dk_tensor_columns(p->block[k], of->at, last - of->at);
+        own.decay = of->no_decay ? 0 : own.decay;
+        own.rate = of->rate_most > 0 ? MIN(own.rate, of->rate_most) : own.rate;
+        dk_adamw(t->dk, part[DIM_BLOCK_WEIGHTS], part[DIM_BLOCK_MEAN], part[DIM_BLOCK_SQUARE],
+                 part[DIM_BLOCK_GRADIENT], &own);
+    }
+}
+
 static void update(DimTrainer *t, double rate, double norm)
 {
     const DimTrainParams *p = &t->params;
@@ -332,8 +391,7 @@ static void update(DimTrainer *t, double rate, double norm)
     /* An average over the run so far, until that is longer than what `average` remembers. */
     const double average = MIN(p->average, (double)(t->step + 1) / (double)(t->step + 10));
 
-    dk_adamw(t->dk, block[DIM_BLOCK_WEIGHTS], block[DIM_BLOCK_MEAN], block[DIM_BLOCK_SQUARE],
-             block[DIM_BLOCK_GRADIENT], &settings);
+    step_weights(t, &settings);
     dk_axpby(t->dk, block[DIM_BLOCK_AVERAGE], (float)(1 - average), block[DIM_BLOCK_WEIGHTS],
              (float)average);
     dim_graph_refresh(t->net.graph);

@@ -7,6 +7,7 @@
 #include "engine/dim-train.h"
 #include "engine/model.h"
 #include "engine/schedule.h"
+#include "loss.h"
 #include "net-train.h"
 
 struct DimTrainer {
@@ -29,7 +30,7 @@ struct DimTrainer {
     int micro;              /* samples at a time */
     DimArray crops, z;      /* [micro, 3, size, size], [micro, C, h, w] */
     float *noised, *target; /* [micro, C, h, w] */
-    DkTensor goal;          /* the same on the device */
+    DimGoal goal;           /* the same on the device, and what variances need */
     DkTensor loss, norm;    /* [1], f64 */
     DkBuffer *buffer;       /* of these three */
 

@@ -1,10 +1,11 @@
-/* How fast a DiM trains: samples a second of processor time, and where that goes.
+/* How fast a backbone trains: samples a second of processor time, and where that goes.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * usage: train [THREADS [BATCH [STEPS [CONFIG [SIDE]]]]]
- * CONFIG: backbone.config as JSON; SIDE: of the latent grid. Without them the shape of a small
- * texture model at 128 pixels. Last line, for scripts: "samples_per_cpu_second NUMBER". */
+ * usage: train [THREADS [BATCH [STEPS [SIDE [FAMILY [CONFIG]]]]]]
+ * SIDE: of the latent grid; FAMILY, CONFIG: backbone.family and .config (JSON). Without them the
+ * shape of a small texture model at 128 pixels. Last line, for scripts: "samples_per_cpu_second
+ * NUMBER". */
 #include "engine/model.h"
 #include "engine/train/net-train.h"
 
@@ -13,8 +14,15 @@
 #include <string.h>
 #include <time.h>
 
-static const char small[] =
-    "{\"hidden_size\": 256, \"depth\": 9, \"in_channels\": 16, \"num_classes\": 15}";
+static const struct {
+    const char *family, *config;
+} small[] = {
+    {"dim", "{\"hidden_size\": 256, \"depth\": 9, \"in_channels\": 16, \"num_classes\": 15}"},
+    {"dit", "{\"hidden_size\": 256, \"depth\": 9, \"in_channels\": 16, \"num_classes\": 15, "
+            "\"num_heads\": 4, \"learn_sigma\": false}"},
+    {"diffussm", "{\"hidden_size\": 256, \"depth\": 9, \"in_channels\": 16, \"num_classes\": 15, "
+                 "\"patch_size\": 2, \"learn_sigma\": false}"},
+};
 
 typedef struct {
     DkDevice *dk;
@@ -84,24 +92,34 @@ static int arg(int argc, char **argv, int i, int otherwise)
     return argc > i ? atoi(argv[i]) : otherwise;
 }
 
+static const char *small_config(const char *family)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(small); i++)
+        if (!strcmp(small[i].family, family))
+            return small[i].config;
+    return "";
+}
+
 int main(int argc, char **argv)
 {
     const int threads = arg(argc, argv, 1, 1), batch = arg(argc, argv, 2, 16),
-              steps = arg(argc, argv, 3, 6), side = arg(argc, argv, 5, 16);
-    const DimTrainClass *class = dim_train_class("dim");
-    json_t *json = json_loads(argc > 4 ? argv[4] : small, 0, NULL);
+              steps = arg(argc, argv, 3, 6), side = arg(argc, argv, 4, 16);
+    const char *family = argc > 5 ? argv[5] : "dim";
+    const DimTrainClass *class = dim_train_class(family);
+    json_t *json = json_loads(argc > 6 ? argv[6] : small_config(family), 0, NULL);
     GError *error = NULL;
-    void *config = json ? dim_net_class("dim")->parse(json, "CONFIG", &error) : NULL;
+    void *config = class && json ? dim_net_class(family)->parse(json, "CONFIG", &error) : NULL;
     DimDevice *device = dim_device_open("cpu", threads, NULL);
     Run r = {.dk = device ? dim_device_dk(device) : NULL};
     DimNetFacts facts;
 
     if (!config || !device || batch < 1 || steps < 1) {
         fprintf(stderr, "train: %s\n",
-                error ? error->message : "expected [THREADS [BATCH [STEPS [CONFIG [SIDE]]]]]");
+                error ? error->message
+                      : "expected [THREADS [BATCH [STEPS [SIDE [FAMILY [CONFIG]]]]]]");
         return 2;
     }
-    dim_net_class("dim")->facts(config, &facts);
+    dim_net_class(family)->facts(config, &facts);
     dim_parameters_init(&r.parameters, r.dk);
     class->parameters(config, side, side, &r.parameters);
     if (!dim_parameters_commit(&r.parameters, NULL))
@@ -110,7 +128,7 @@ int main(int argc, char **argv)
     class->build(config, &r.parameters, batch, side, side, r.dk, &r.net);
     if (!dim_graph_finish(r.net.graph, r.net.output, NULL))
         return 1;
-    const gint64 one = 1, sizes[] = {batch, facts.in_channels, side, side},
+    const gint64 one = 1, sizes[] = {batch, facts.out_channels, side, side},
                  count = dk_tensor_count(dim_var_value(r.net.output));
     DkBuffer *buffer = dk_buffer_new(r.dk, 64 + (gsize)count * sizeof(float));
     r.loss = dk_tensor(buffer, 0, DK_F64, 1, &one);
