@@ -86,6 +86,7 @@ typedef struct {
     DimTimes times;             /* which noise levels are trained on */
     double   times_mean, times_deviation; /* of the logit of tc, for DIM_TIMES_LOGIT_NORMAL */
     gint64   seed;
+    DimPrecision precision;     /* of products; BF16 rounds both operands, weights and sums stay float */
 } DimTrainParams;
 
 void dim_train_params_init (DimTrainParams *params);

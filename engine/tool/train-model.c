@@ -10,6 +10,7 @@
 #include <glib/gstdio.h>
 
 #include "tool.h"
+#include "train-recipe.h"
 
 static const char texts[][8] = {"name", "license", "source"};
 
@@ -41,23 +42,42 @@ static void take_text(ToolSettings *settings, const json_t *given, const char *n
         json_object_set(settings->values, name, (json_t *)value);
 }
 
+gboolean tool_train_find_family(json_t *given, GError **error)
+{
+    const char *from = json_string_value(json_object_get(given, "from"));
+    const char *asked = json_string_value(json_object_get(given, "family"));
+    DimModelInfo *info = from ? dim_model_info_read(from, error) : NULL;
+    gboolean good = !from || info;
+
+    if (info && !info->backbone.family)
+        good = tool_refuse(error, DIM_ERROR_ARGUMENT,
+                           "%s: has no backbone; expected a model that has one", from);
+    else if (info && asked && strcmp(asked, info->backbone.family))
+        good = tool_refuse(error, DIM_ERROR_ARGUMENT,
+                           "--family %s: the backbone of %s is of the family %s; expected that",
+                           asked, from, info->backbone.family);
+    else if (info)
+        json_object_set_new(given, "family", json_string(info->backbone.family));
+    dim_model_info_free(&info);
+    return good;
+}
+
 gboolean tool_train_adopt(ToolSettings *settings, const json_t *given, GError **error)
 {
     const char *from = tool_settings_text(settings, "from");
     DimModelInfo *info = dim_model_info_read(from, error);
     json_t *model = info ? tool_train_load_model(from, error) : NULL;
-    gboolean good = model != NULL;
+    const gboolean good = model != NULL;
 
-    if (good && (!info->backbone.family || strcmp(info->backbone.family, "dim")))
-        good = tool_refuse(error, DIM_ERROR_ARGUMENT,
-                           "%s: its backbone is not of the family dim; expected one that is", from);
     if (good) {
         json_t *config = json_object_get(json_object_get(model, "backbone"), "config");
         json_decref(settings->backbone);
-        settings->backbone = json_deep_copy(config);
-        /* The table goes with the grid to train on. */
-        if (info->native_size != tool_settings_whole(settings, "size"))
+        settings->backbone = config ? json_deep_copy(config) : json_object();
+        /* These go with the grid to train on. */
+        if (info->native_size != tool_settings_whole(settings, "size")) {
             json_object_del(settings->backbone, "pos_embed_size");
+            json_object_del(settings->backbone, "input_size");
+        }
         for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
             take_text(settings, given, texts[i], json_object_get(model, texts[i]));
         take_text(settings, given, "prediction", json_object_get(model, "prediction"));
@@ -261,8 +281,9 @@ static json_t *describe(const char *folder, const ToolSettings *settings, const 
         json_array_append_new(classes, json_string(name));
     }
     json_object_set_new(model, "backbone",
-                        json_pack("{s:s, s:s, s:O}", "family", "dim", "weights", TOOL_TRAIN_WEIGHTS,
-                                  "config", config));
+                        json_pack("{s:s, s:s, s:O}", "family",
+                                  tool_settings_text(settings, "family"), "weights",
+                                  TOOL_TRAIN_WEIGHTS, "config", config));
     json_object_set(model, "autoencoder", autoencoder);
     json_object_set_new(model, "noise_schedule", describe_schedule(settings));
     json_object_set_new(model, "prediction",
@@ -280,7 +301,8 @@ static gboolean check_size(const ToolSettings *settings, int factor, GError **er
 {
     const json_t *patch = json_object_get(settings->backbone, "patch_size");
     const gint64 size = tool_settings_whole(settings, "size");
-    const gint64 token = factor * MAX(1, patch ? json_integer_value(patch) : 2);
+    const int usual = tool_train_patch(tool_settings_text(settings, "family"));
+    const gint64 token = factor * MAX(1, patch ? json_integer_value(patch) : usual);
 
     return size % token == 0 ||
            tool_refuse(error, DIM_ERROR_ARGUMENT,
@@ -307,6 +329,20 @@ static gboolean start_from(const char *folder, const char *from, json_t *model, 
     return good;
 }
 
+/* What the two families of the transformer's recipe say about data and grid. */
+static gboolean settle_as_dit(json_t *config, const ToolSettings *settings, int factor,
+                              GError **error)
+{
+    const double dropped = tool_settings_real(settings, "label-drop");
+
+    if (!strcmp(tool_settings_text(settings, "family"), "dim"))
+        return TRUE;
+    if (!json_object_get(config, "class_dropout_prob"))
+        json_object_set_new(config, "class_dropout_prob", json_real(dropped));
+    return settle(config, "input_size", (int)tool_settings_whole(settings, "size") / factor,
+                  "the side of the latents", error);
+}
+
 static gboolean compose(const char *folder, const char *file, const ToolSettings *settings,
                         const DimDataset *dataset, double *psnr, DimTask *task, GError **error)
 {
@@ -317,7 +353,8 @@ static gboolean compose(const char *folder, const char *file, const ToolSettings
                     settle(config, "in_channels", ae.channels, "as the autoencoder has", error) &&
                     settle(config, "num_classes", dim_dataset_n_classes(dataset),
                            "the classes of the pictures", error) &&
-                    check_size(settings, ae.factor, error);
+                    check_size(settings, ae.factor, error) &&
+                    settle_as_dit(config, settings, ae.factor, error);
     if (good) {
         model = describe(folder, settings, dataset, config, ae.description);
         good =

@@ -9,6 +9,9 @@
 /* The file of the backbone's weights in it. */
 #define TOOL_TRAIN_WEIGHTS "dim.safetensors"
 
+/* Adds the family of the model that "from" names to what was given; refused where another was. */
+gboolean tool_train_find_family(json_t *given, GError **error);
+
 /* A new training from a model takes over what that says and was not given: backbone, prediction,
  * noise schedule, texts. The model's folder is in the settings' "from". */
 gboolean tool_train_adopt(ToolSettings *settings, const json_t *given, GError **error);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tool.h"
+#include "train-recipe.h"
 
 typedef enum {
     KIND_WHOLE,
@@ -26,10 +27,13 @@ typedef struct {
     const char *name;
     Kind kind;
     double min, max;
-    const char *initial; /* as it would be given; NULL: none */
-    const char *words;   /* separated by | */
-    const char *key;     /* of backbone.config; NULL: no matter of the backbone */
-    gboolean free;       /* may change when a training goes on */
+    const char *initial;  /* as it would be given; NULL: none */
+    const char *words;    /* separated by | */
+    const char *key;      /* of backbone.config; NULL: no matter of the backbone */
+    const char *families; /* with such a key, separated by |; NULL: all */
+    gboolean later;  /* not in files of trainings that were begun before there was such a setting */
+    gboolean common; /* an option of every command */
+    gboolean free;   /* may change when a training goes on */
     const char *argument, *help;
 } Setting;
 
@@ -38,6 +42,9 @@ typedef struct {
 
 /* clang-format off */
 static const Setting table[] = {
+    {"family", KIND_WORD, .initial = "dim", .words = "dim|dit|diffussm", .later = TRUE, .argument = "NAME",
+     .help = "Of the network: dim, dit or diffussm; dit and diffussm begin with their papers' settings"},
+    {"precision", KIND_WORD, .initial = "f32", .words = "f32|bf16", .later = TRUE, .common = TRUE},
     {"data", KIND_FILE, .free = TRUE, .argument = "PATH", .help = "Pictures: a folder with a folder for each class, or a CSV"},
     {"from", KIND_MODEL, .argument = "DIR", .help = "Go on from this model's weights, as a new training"},
     {"autoencoder", KIND_MODEL, .argument = "DIR", .help = "Model folder whose autoencoder is taken; else a linear one is fitted"},
@@ -51,11 +58,18 @@ static const Setting table[] = {
     {"source", KIND_TEXT, .free = TRUE, .argument = "TEXT", .help = "Where the pictures come from"},
     {"width", KIND_WHOLE, 1, 8192, "256", .key = "hidden_size", .argument = "N", .help = "Channels of a token"},
     {"depth", KIND_WHOLE, 1, 8192, "9", .key = "depth", .argument = "N", .help = "Blocks, an odd number"},
-    {"states", KIND_WHOLE, 1, 1024, "16", .key = "d_state", .argument = "N", .help = "States of each channel's scan"},
+    {"states", KIND_WHOLE, 1, 1024, "16", .key = "d_state", .families = "dim|diffussm", .argument = "N",
+     .help = "States of each channel's scan"},
     {"patch", KIND_WHOLE, 1, 64, "2", .key = "patch_size", .argument = "N", .help = "Latent pixels a token, one way"},
-    {"pads", KIND_WORD, .initial = "lateral", .words = "lateral|rho_pad|none", .key = "pad_schedule", .argument = "NAME",
+    {"pads", KIND_WORD, .initial = "lateral", .words = "lateral|rho_pad|none", .key = "pad_schedule", .families = "dim", .argument = "NAME",
      .help = "Tokens at the ends of rows: lateral, rho_pad or none"},
-    {"final-conv", KIND_SWITCH, .initial = "no", .key = "final_conv", .argument = "yes|no", .help = "A convolution at the end"},
+    {"final-conv", KIND_SWITCH, .initial = "no", .key = "final_conv", .families = "dim", .argument = "yes|no",
+     .help = "A convolution at the end"},
+    {"heads", KIND_WHOLE, 1, 8192, "4", .key = "num_heads", .families = "dit", .argument = "N", .help = "Of the attention"},
+    {"hourglass", KIND_WHOLE, 1, 8192, "2", .key = "hourglass_ratio", .families = "diffussm", .argument = "N",
+     .help = "Positions that a token stands for between the scans"},
+    {"variances", KIND_SWITCH, .initial = "yes", .key = "learn_sigma", .families = "dit|diffussm", .argument = "yes|no",
+     .help = "The network predicts variances, too"},
     {"prediction", KIND_WORD, .initial = "v", .words = "v|epsilon", .argument = "NAME", .help = "v or epsilon"},
     {"schedule", KIND_WORD, .initial = "linear", .words = "linear|scaled_linear", .argument = "NAME",
      .help = "Noise schedule: linear or scaled_linear"},
@@ -159,9 +173,10 @@ static gboolean in_range(const Setting *s, const json_t *value)
            json_number_value(value) <= s->max;
 }
 
+/* Of those separated by |; words NULL: any. */
 static gboolean is_one_of(const char *words, const char *word)
 {
-    g_auto(GStrv) all = g_strsplit(words, "|", -1);
+    g_auto(GStrv) all = g_strsplit(words ? words : word, "|", -1);
 
     return g_strv_contains((const char *const *)all, word);
 }
@@ -245,10 +260,12 @@ void tool_settings_entries(GOptionEntry *entries, char **words, GPtrArray *texts
 {
     for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
         const Setting *s = &table[i];
+        if (s->common)
+            continue;
         char *help =
             s->initial ? g_strdup_printf("%s (%s)", s->help, s->initial) : g_strdup(s->help);
         g_ptr_array_add(texts, help);
-        entries[i] =
+        *entries++ =
             (GOptionEntry){s->name, 0, 0, G_OPTION_ARG_FILENAME, &words[i], help, s->argument};
     }
 }
@@ -275,31 +292,48 @@ json_t *tool_settings_parse(char *const *words)
 
 /* ---- a new training ---- */
 
-static json_t *initial_value(const Setting *s)
+static json_t *initial_value(const Setting *s, const char *family)
 {
-    return s->initial ? value_of(s, s->initial) : NULL;
+    const char *own = tool_train_recipe(family, s->name), *word = own ? own : s->initial;
+
+    return word ? value_of(s, word) : NULL;
 }
 
 /* The options of the backbone as its configuration. */
-static json_t *compose_backbone(const json_t *given)
+static json_t *compose_backbone(const json_t *given, const char *family)
 {
     json_t *config = json_object();
 
     for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
         json_t *value = json_object_get(given, table[i].name);
-        if (table[i].key)
+        if (table[i].key && is_one_of(table[i].families, family))
             json_object_set_new(config, table[i].key,
-                                value ? json_incref(value) : initial_value(&table[i]));
+                                value ? json_incref(value) : initial_value(&table[i], family));
     }
     return config;
+}
+
+/* Whether the options of the backbone that were given are of its family. */
+static gboolean check_families(const json_t *given, const char *family, GError **error)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(table); i++)
+        if (json_object_get(given, table[i].name) && !is_one_of(table[i].families, family))
+            return tool_refuse(error, DIM_ERROR_ARGUMENT,
+                               "--%s: no setting of the family %s; expected a family of %s",
+                               table[i].name, family, table[i].families);
+    return TRUE;
 }
 
 gboolean tool_settings_init(ToolSettings *settings, const json_t *given, const json_t *config,
                             GError **error)
 {
     const gboolean from = json_object_get(given, "from") != NULL;
+    const json_t *asked = json_object_get(given, "family");
+    const char *family = asked ? json_string_value(asked) : "dim";
 
     *settings = (ToolSettings){.values = json_object(), .extended = json_array()};
+    if (!check_families(given, family, error))
+        return FALSE;
     for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
         const Setting *s = &table[i];
         json_t *value = json_object_get(given, s->name);
@@ -309,7 +343,7 @@ gboolean tool_settings_init(ToolSettings *settings, const json_t *given, const j
                                s->name, config ? "--config" : "the model that --from names");
         if (!s->key && (value || s->initial))
             json_object_set_new(settings->values, s->name,
-                                value ? json_incref(value) : initial_value(s));
+                                value ? json_incref(value) : initial_value(s, family));
     }
     if (config && from)
         return tool_refuse(error, DIM_ERROR_ARGUMENT,
@@ -318,7 +352,7 @@ gboolean tool_settings_init(ToolSettings *settings, const json_t *given, const j
     if (!json_object_get(settings->values, "data"))
         return tool_refuse(error, DIM_ERROR_ARGUMENT,
                            "train: expected --data with the pictures to train on");
-    settings->backbone = config ? json_deep_copy(config) : compose_backbone(given);
+    settings->backbone = config ? json_deep_copy(config) : compose_backbone(given, family);
     const gint64 batch = tool_settings_whole(settings, "batch");
     if (!json_object_get(settings->values, "steps"))
         json_object_set_new(settings->values, "steps",
@@ -342,12 +376,14 @@ static json_t *backbone_value(const ToolSettings *settings, const Setting *s)
 {
     json_t *value = json_object_get(settings->backbone, s->key);
 
-    return value ? json_incref(value) : initial_value(s);
+    return value ? json_incref(value) : initial_value(s, tool_settings_text(settings, "family"));
 }
 
 static gboolean merge_backbone(const ToolSettings *settings, const json_t *given,
                                const json_t *config, const char *run, GError **error)
 {
+    if (!check_families(given, tool_settings_text(settings, "family"), error))
+        return FALSE;
     for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
         const json_t *asked = json_object_get(given, table[i].name);
         if (!table[i].key || !asked)
@@ -501,6 +537,9 @@ gboolean tool_settings_load(ToolSettings *settings, const char *file, GError **e
         !json_is_array(settings->extended) ||
         (settings->classes && !json_is_array(settings->classes)))
         return spoilt(error, file, "settings, backbone, classes or extended is missing");
+    for (gsize i = 0; i < G_N_ELEMENTS(table); i++)
+        if (table[i].later && !json_object_get(settings->values, table[i].name))
+            json_object_set_new(settings->values, table[i].name, initial_value(&table[i], "dim"));
     return check_values(settings->values, file, error);
 }
 
@@ -551,5 +590,7 @@ void tool_settings_params(const ToolSettings *settings, DimTrainParams *params)
     params->average = tool_settings_real(settings, "average");
     params->label_drop = tool_settings_real(settings, "label-drop");
     params->seed = tool_settings_whole(settings, "seed");
+    if (!strcmp(tool_settings_text(settings, "precision"), "bf16"))
+        params->precision = DIM_PRECISION_BF16;
     read_times(tool_settings_text(settings, "times"), params);
 }

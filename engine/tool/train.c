@@ -57,7 +57,8 @@ static gboolean read_steps(ToolTrain *t, const Options *o, GError **error)
 
 static gboolean begin_settings(ToolTrain *t, const Options *o, GError **error)
 {
-    if (!tool_settings_init(&t->settings, o->given, o->config, error) || !read_steps(t, o, error))
+    if (!tool_train_find_family(o->given, error) ||
+        !tool_settings_init(&t->settings, o->given, o->config, error) || !read_steps(t, o, error))
         return FALSE;
     if (t->steps_asked > 0)
         json_object_set_new(t->settings.values, "steps", json_integer(t->steps_asked));
@@ -371,8 +372,6 @@ static gboolean check_options(Options *o, ToolTrain *t)
         tool_usage("--model %s: expected --from with the model to go on from, or --output with a "
                    "training's folder",
                    t->common.model);
-    else if (t->common.precision == DIM_PRECISION_BF16)
-        tool_usage("--precision bf16: expected f32 or auto in training");
     else if (o->samples && json_object_get(o->given, "steps"))
         tool_usage("--samples %s: expected that or --steps", o->samples);
     else
@@ -386,6 +385,8 @@ static int run_options(Options *o, ToolTrain *t)
 
     if (!(o->given = tool_settings_parse(o->words)) || !check_options(o, t))
         return TOOL_USAGE;
+    if (t->common.precision != DIM_PRECISION_AUTO) /* which in training is f32 */
+        json_object_set_new(o->given, "precision", json_string(t->common.precision_name));
     if (o->config_file &&
         !(o->config = tool_json_load(o->config_file, "a backbone's configuration", &error)))
         return tool_failed(error);

@@ -166,7 +166,8 @@ static gboolean write_gathered(const DimTrainer *t, const Gathered *all, const c
 {
     return dim_dk_check(t->dk, file, error) &&
            dim_tensors_save_as(file, (int)all->names->len, (const char *const *)all->names->pdata,
-                               (const DimArray *)(const void *)all->arrays->data, type, NULL, error);
+                               (const DimArray *)(const void *)all->arrays->data, type, NULL,
+                               error);
 }
 
 gboolean dim_trainer_save(DimTrainer *t, const char *checkpoint, GError **error)

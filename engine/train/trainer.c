@@ -27,6 +27,7 @@ void dim_train_params_init(DimTrainParams *params)
         .label_drop = 0.1,
         .times = DIM_TIMES_UNIFORM,
         .times_deviation = 1,
+        .precision = DIM_PRECISION_F32,
     };
 }
 
@@ -178,6 +179,14 @@ static gboolean take_batch(DimTrainer *t, GError **error)
     return TRUE;
 }
 
+/* Other users of the device, such as a model that draws a sheet, leave it at f32. */
+static void set_products(DimTrainer *t, gboolean training)
+{
+    const gboolean rounded = training && t->params.precision == DIM_PRECISION_BF16;
+
+    dk_device_set_products(t->dk, rounded ? DK_PRODUCTS_BF16 : DK_PRODUCTS_F32);
+}
+
 static gboolean build_net(DimTrainer *t, GError **error)
 {
     const DimModelSpec *s = t->spec;
@@ -186,8 +195,10 @@ static gboolean build_net(DimTrainer *t, GError **error)
     t->class->parameters(s->net_config, t->latent[1], t->latent[2], &t->parameters);
     if (!dim_parameters_commit(&t->parameters, error))
         return FALSE;
+    set_products(t, TRUE);
     t->class->build(s->net_config, &t->parameters, t->micro, t->latent[1], t->latent[2], t->dk,
                     &t->net);
+    set_products(t, FALSE);
     return dim_graph_finish(t->net.graph, t->net.output, error) &&
            dim_schedule_init(&t->schedule, s->schedule, s->beta_start, s->beta_end, s->timesteps,
                              s->info.folder, error);
@@ -295,8 +306,11 @@ static gboolean run_micro(DimTrainer *t, gint64 index, double samples, gboolean 
     dim_graph_forward(t->net.graph);
     dim_loss_run(t->dk, t->loss, dim_var_gradient(t->net.output), dim_var_value(t->net.output),
                  &t->goal, 1 / (samples * elements));
-    if (!test)
+    if (!test) {
+        set_products(t, TRUE);
         dim_graph_backward(t->net.graph);
+        set_products(t, FALSE);
+    }
     return dim_dk_check(t->dk, "training", error);
 }
 

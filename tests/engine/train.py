@@ -120,6 +120,70 @@ class Train(unittest.TestCase):
         losses = [float(row[2]) for row in self.losses("run")[1:]]
         self.assertLess(sum(losses[-50:]), 0.8 * sum(losses[:50]))
 
+    # ---- other families, other products
+
+    def test_families(self):
+        """Each family: its paper's settings, any number of threads, killed and gone on with, sampled, gone on from."""
+        for family, own, keys in (("dit", ["--heads", 2], {"num_heads": 2, "input_size": 4, "learn_sigma": True}),
+                                  ("diffussm", ["--states", 4], {"d_state": 4, "hourglass_ratio": 2, "patch_size": 1})):
+            command = ["train", "--data", self.data, "--output", "run", "--family", family, "--size", 32, "--width", 24,
+                       "--depth", 2, *own, "--batch", 64, "--steps", 8, "--sheet-every", 0]
+            with self.subTest(family):
+                self.dim(*command, "--threads", 1)
+                expected = self.results("run")
+                model = json.loads(self.read("run", "model", "model.json"))
+                self.assertEqual((model["backbone"]["family"], model["prediction"]), (family, "epsilon"))
+                self.assertEqual(keys.items() & model["backbone"]["config"].items(), keys.items())
+                settings = json.loads(self.read("run", "train.json"))["settings"]
+                self.assertEqual([settings[k] for k in ("rate", "rate-floor", "decay", "clip", "average", "betas")],
+                                 [1e-4, 1, 0, 0, 0.9999, [0.9, 0.999]])
+                self.dim("info", "run/model", "--check")
+                self.dim("sample", "--model", "run/model", "--class", "sky", "--steps", 2, "--sampler", "ddpm", "-o", "a.png")
+                self.dim("train", "--output", "next", "--data", self.data, "--from", "run/model", "--size", 64, "--batch", 2,
+                         "--steps", 1, "--sheet-every", 0)
+                self.assertIn("--family dim", self.dim("train", "--output", "no", "--data", self.data, "--from", "run/model",
+                                                       "--family", "dim", status=1).stderr)
+                self.assertIn("--pads", self.dim("train", "--output", "run", "--pads", "none", status=1).stderr)
+                shutil.rmtree(self.path("run"))
+                shutil.rmtree(self.path("next"))
+                with subprocess.Popen([DIM, *map(str, command), "--threads", "2", "--checkpoint-every", "0"],
+                                      cwd=self.folder.name, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                    self.wait_for_rows("run", 3, process)
+                    process.kill()
+                self.dim("train", "--output", "run")
+                self.assertEqual(self.results("run"), expected)
+                shutil.rmtree(self.path("run"))
+
+    def test_family_learns(self):
+        for family in ("dit", "diffussm"):
+            with self.subTest(family):
+                self.dim("train", "--data", self.data, "--output", family, "--family", family, "--size", 32, "--width", 24,
+                         "--depth", 2, "--batch", 4, "--steps", 300, "--rate", 0.005, "--prediction", "v", "--sheet-every", 0)
+                losses = [float(row[2]) for row in self.losses(family)[1:]]
+                self.assertLess(sum(losses[-50:]), 0.8 * sum(losses[:50]))
+
+    def test_precision(self):
+        """Rounded products are another training, which goes on as such."""
+        self.begin("exact")
+        self.begin("rounded", "--precision", "bf16")
+        self.assertNotEqual(self.results("exact")[0], self.results("rounded")[0])
+        a, b = [[float(row[2]) for row in self.losses(run)[1:]] for run in ("exact", "rounded")]
+        self.assertTrue(all(abs(x - y) < 0.02 * x for x, y in zip(a, b)))
+        self.assertIn("--precision f32", self.dim("train", "--output", "rounded", "--precision", "f32", status=1).stderr)
+        self.begin("broken", "--precision", "bf16", "--sheet-every", 0.000001, "--stop-after", 0.0001)
+        self.dim("train", "--output", "broken")
+        self.assertEqual(self.results("broken"), self.results("rounded"))
+
+    def test_before_families(self):
+        """A training that was begun before there were families goes on."""
+        self.begin("run")
+        settings = json.loads(self.read("run", "train.json"))
+        for name in ("family", "precision"):
+            del settings["settings"][name]
+        with open(self.path("run", "train.json"), "w") as f:
+            json.dump(settings, f)
+        self.assertIn("12 of 12 steps", self.dim("train", "--output", "run", "--family", "dim").stdout)
+
     # ---- going on
 
     def test_killed(self):
@@ -237,8 +301,9 @@ class Train(unittest.TestCase):
         for arguments in (["--batch", "0"], ["--batch", "x"], ["--rate", "-1"], ["--rate", "nan"], ["--betas", "0.9"],
                           ["--betas", "0.9,1"], ["--times", "gauss"], ["--times", "logit-normal:1"], ["--pads", "left"],
                           ["--final-conv", "maybe"], ["--label-drop", "1"], ["--steps", "0"], ["--seed", "-1"],
-                          ["--stop-after", "0"], ["--samples", "100"], ["--model", "x"], ["--precision", "bf16"],
-                          ["--from", "nowhere"], ["--colour"], ["word"], ["--size", "8"]):
+                          ["--stop-after", "0"], ["--samples", "100"], ["--model", "x"], ["--precision", "f16"],
+                          ["--from", "nowhere"], ["--colour"], ["word"], ["--size", "8"],
+                          ["--family", "vit"], ["--variances", "some"]):
             with self.subTest(arguments):
                 self.begin("run", *arguments, status=2)
         self.dim("train", "--data", self.data, status=2)
