@@ -75,6 +75,8 @@ static KernTensor *make(Kern *k, DkType type, int rank, const int64_t *sizes, in
 {
     KernTensor *t = must(calloc(1, sizeof *t));
     int64_t rows = 1;
+    if (k->aligned)
+        gap = (gap + 3) / 4 * 4;
     for (int i = 0; i + 1 < rank; i++)
         rows *= sizes[i];
     int64_t wide[DK_MAX_RANK] = {rows, sizes[rank - 1] + gap};

@@ -36,6 +36,7 @@ static void run_case(Kern *k, const KernOp *op, const int64_t *shape, uint64_t s
         kern_note(k, " %s=%lld", op->sizes[i], (long long)shape[i]);
     kern_note(k, " %s", fill_names[k->fill]);
     kern_begin(k, seed);
+    k->aligned = k->n_cases % 2;
     k->state += (uint64_t)k->n_cases++ << 32;
     op->check(k, shape);
     kern_end(k);
