@@ -9,6 +9,8 @@
  *     DK_SHARED(float, tile, [32][33]);       shared memory of the block: tile[i][j]
  *     DK_SHARED_DYNAMIC(float, rows);         float *rows: the launch's shared bytes
  *     DK_LAUNCH(dev, kernel, grid, block, shared_bytes, arguments...);  (cuda.h)
+ *     DK_UNROLL                               before a loop whose index picks registers
+ *     DK_UNROLL_BY(2)                         before one that wants fewer of them
  *
  * A name with template arguments goes in parentheses: DK_LAUNCH(dev, (scale<4>), ...).
  *
@@ -34,10 +36,16 @@
     kernel<<<grid, block, shared_bytes, stream>>>(__VA_ARGS__)
 #define DK_PORT_ALLOW_SHARED(kernel, bytes)                                                        \
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes))
+#define DK_UNROLL _Pragma("unroll")
+#define DK_PRAGMA(text) _Pragma(#text)
+#define DK_UNROLL_BY(n) DK_PRAGMA(unroll n)
 
 #else
 
 #include <cuda-on-host.h>
+
+#define DK_UNROLL
+#define DK_UNROLL_BY(n)
 
 #endif
 
