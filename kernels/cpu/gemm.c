@@ -13,21 +13,29 @@ enum { UNIT_PANELS = 16 };
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
-/* By way of a small square: columns whose distance is a multiple of 4 KiB share few places of the
- * first cache. */
+/* Columns c.. of a panel, as many as a vector has lanes, for n of the depth. */
+static inline void pack_square(float *panel, const float *runs, int64_t stride, int64_t columns,
+                               int64_t n)
+{
+    Vec square[VEC_LANES] = {{0}};
+    for (int64_t c = 0; c < VEC_LANES && c < columns; c++)
+        square[c] = vec_load_first(runs + c * stride, n);
+    vec_transpose(square);
+    for (int64_t i = 0; i < n; i++)
+        vec_store(panel + i * GEMM_COLUMNS, square[i]);
+}
+
+/* A cache line of each column at a time: columns whose distance is a multiple of 4 KiB share few
+ * places of the first cache. */
 void DK_SIMD(gemm_pack)(float *panel, const float *runs, int64_t stride, int64_t columns,
                         int64_t depth)
 {
-    enum { SQUARE = 16 };
-    float square[GEMM_COLUMNS][SQUARE] = {{0}};
-    for (int64_t from = 0; from < depth; from += SQUARE) {
-        const int64_t n = depth - from < SQUARE ? depth - from : SQUARE;
-        for (int64_t c = 0; c < columns && c < GEMM_COLUMNS; c++)
-            memcpy(square[c], runs + c * stride + from, (size_t)n * sizeof *runs);
-        for (int64_t i = 0; i < n; i++, panel += GEMM_COLUMNS)
-            for (int64_t c = 0; c < GEMM_COLUMNS; c++)
-                panel[c] = square[c][i];
-    }
+    enum { LINE = 16 };
+    for (int64_t from = 0; from < depth; from += LINE)
+        for (int64_t c = 0; c < GEMM_COLUMNS; c += VEC_LANES)
+            for (int64_t i = from; i < from + LINE && i < depth; i += VEC_LANES)
+                pack_square(panel + i * GEMM_COLUMNS + c, runs + c * stride + i, stride,
+                            columns - c, vec_lanes(i, depth));
 }
 
 /* ---- one tile -------------------------------------------------------------------------------- */
@@ -98,6 +106,15 @@ static inline __attribute__((always_inline)) void multiply_tile(Tile t, Left a, 
     }
 }
 
+/* Part i of a panel, of as many as a block has tiles: into the second cache, since the first one
+ * holds the panel at hand. */
+static inline void prefetch_part(const float *panel, int64_t i, int64_t depth)
+{
+    const int64_t floats = depth * GEMM_COLUMNS * GEMM_ROWS / GEMM_BLOCK;
+    for (int64_t k = 0; k < floats; k += 16)
+        __builtin_prefetch(panel + i * floats + k, 0, 2);
+}
+
 /* The distances in a are constants where this is inlined. */
 static inline __attribute__((always_inline)) void run_block(float *y, int64_t y_stride, Left a,
                                                             int64_t rows, const float *b,
@@ -109,6 +126,7 @@ static inline __attribute__((always_inline)) void run_block(float *y, int64_t y_
         for (int64_t r = 0; r < rows; r += GEMM_ROWS) {
             Tile t;
             float *corner = y + r * y_stride + c;
+            prefetch_part(b + panel, r / GEMM_ROWS, depth);
             load_tile(t, corner, y_stride, rows - r, wide, &ends);
             multiply_tile(t, a, r / GEMM_ROWS, b, depth);
             if (ends.act != DK_ACT_NONE)

@@ -169,6 +169,44 @@ static inline void vec_round_to_bf16(float *x, int64_t n)
         vec_store_first(x + i, vec_bf16(vec_load_first(x + i, vec_lanes(i, n))), vec_lanes(i, n));
 }
 
+/* a and b lane by lane in turns: the first half of that, and the second. */
+static inline Vec vec_interleave_low(Vec a, Vec b)
+{
+#if defined(__AVX512F__) || DK_VEC_LANES == 16
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+#else
+    return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+#endif
+}
+
+static inline Vec vec_interleave_high(Vec a, Vec b)
+{
+#if defined(__AVX512F__) || DK_VEC_LANES == 16
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                   31);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#else
+    return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+#endif
+}
+
+/* Rows become columns. An element's place is the bits of its row and then those of its column; each
+ * round moves the first of both to their ends. */
+static inline void vec_transpose(Vec x[VEC_LANES])
+{
+    for (int round = 1; round < VEC_LANES; round *= 2) {
+        Vec y[VEC_LANES];
+        for (int i = 0; i < VEC_LANES / 2; i++) {
+            y[2 * i] = vec_interleave_low(x[i], x[i + VEC_LANES / 2]);
+            y[2 * i + 1] = vec_interleave_high(x[i], x[i + VEC_LANES / 2]);
+        }
+        memcpy(x, y, sizeof y);
+    }
+}
+
 static inline Vec vec_abs(Vec x)
 {
     return (Vec)((VecInt)x & 0x7fffffff);
