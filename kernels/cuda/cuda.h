@@ -116,5 +116,22 @@ __typeof__(dk_selective_scan) dk_cuda_selective_scan;
 __typeof__(dk_weight_scan) dk_cuda_weight_scan;
 __typeof__(dk_s4d_scan) dk_cuda_s4d_scan;
 __typeof__(dk_weight_s4d) dk_cuda_weight_s4d;
+__typeof__(dk_attention) dk_cuda_attention;
+__typeof__(dk_conv2d) dk_cuda_conv2d;
+__typeof__(dk_weight_conv2d) dk_cuda_weight_conv2d;
+
+__typeof__(dk_weight_set) dk_cuda_weight_set;
+__typeof__(dk_linear_backward_weight) dk_cuda_linear_backward_weight;
+__typeof__(dk_sum_rows) dk_cuda_sum_rows;
+__typeof__(dk_conv2d_backward_weight) dk_cuda_conv2d_backward_weight;
+__typeof__(dk_norm_modulate_backward) dk_cuda_norm_modulate_backward;
+__typeof__(dk_gate_add_backward) dk_cuda_gate_add_backward;
+__typeof__(dk_act_backward) dk_cuda_act_backward;
+__typeof__(dk_conv2d_dw_backward) dk_cuda_conv2d_dw_backward;
+__typeof__(dk_gather_backward) dk_cuda_gather_backward;
+__typeof__(dk_unpatchify_backward) dk_cuda_unpatchify_backward;
+__typeof__(dk_squared_error) dk_cuda_squared_error;
+__typeof__(dk_sum_squares) dk_cuda_sum_squares;
+__typeof__(dk_adamw) dk_cuda_adamw;
 
 #endif

@@ -85,13 +85,27 @@ static void fill_ops(DkOps *ops)
     ops->weight_scan = dk_cuda_weight_scan;
     ops->s4d_scan = dk_cuda_s4d_scan;
     ops->weight_s4d = dk_cuda_weight_s4d;
-    /* open: selective_scan, weight_scan, conv1d_dw, s4d_scan, weight_s4d; attention, conv2d,
-     * weight_conv2d */
+    ops->attention = dk_cuda_attention;
+    ops->conv2d = dk_cuda_conv2d;
+    ops->weight_conv2d = dk_cuda_weight_conv2d;
 }
 
-/* open: all */
-static void fill_train(DkTrainOps *)
+/* open: conv1d_dw_backward, selective_scan_backward, neg_exp, neg_exp_backward */
+static void fill_train(DkTrainOps *ops)
 {
+    ops->weight_set = dk_cuda_weight_set;
+    ops->linear_backward_weight = dk_cuda_linear_backward_weight;
+    ops->sum_rows = dk_cuda_sum_rows;
+    ops->conv2d_backward_weight = dk_cuda_conv2d_backward_weight;
+    ops->norm_modulate_backward = dk_cuda_norm_modulate_backward;
+    ops->gate_add_backward = dk_cuda_gate_add_backward;
+    ops->act_backward = dk_cuda_act_backward;
+    ops->conv2d_dw_backward = dk_cuda_conv2d_dw_backward;
+    ops->gather_backward = dk_cuda_gather_backward;
+    ops->unpatchify_backward = dk_cuda_unpatchify_backward;
+    ops->squared_error = dk_cuda_squared_error;
+    ops->sum_squares = dk_cuda_sum_squares;
+    ops->adamw = dk_cuda_adamw;
 }
 
 /* Stands for an operation that has no kernel yet. Every slot takes the device first; those that

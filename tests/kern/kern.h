@@ -47,7 +47,8 @@ typedef struct {
     DkDevice *dev[2]; /* 0: ref, 1: the one under test */
     KernFill fill;
     bool bench;
-    bool aligned; /* gaps are rounded up so that all rows begin at multiples of 16 bytes, if one does */
+    bool aligned; /* gaps are rounded up so that all rows begin at multiples of 16 bytes, if one
+                     does */
     /* the case at hand */
     char text[256];
     uint64_t seed, state;

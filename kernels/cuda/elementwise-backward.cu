@@ -1,0 +1,238 @@
+/* Backward of gates and activations, the loss, and the optimiser's step.
+ *
+ * SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * The loss and the sum of squares are sums of doubles in two launches: a block adds up RUN numbers,
+ * then one block what they left. */
+#include "kernels/cuda/columns.cuh"
+#include "kernels/cuda/elementwise.cuh"
+
+/* ---- gates and activations ------------------------------------------------------------------- */
+
+/* One pass: dy written, and summed with y for dgate. */
+struct GateBackward {
+    DkCudaRows dy, dgate, dout, gate, y;
+    int64_t tokens;
+    __device__ float column(int64_t item, int64_t column) const
+    {
+        return gate.at[item * gate.stride + column];
+    }
+    __device__ void add(float (&sums)[1], float by, int64_t item, int64_t row, int64_t column) const
+    {
+        const int64_t i = item * tokens + row;
+        const float gradient = dout.at[i * dout.stride + column];
+        sums[0] += gradient * y.at[i * y.stride + column];
+        dy.at[i * dy.stride + column] = gradient * by;
+    }
+    __device__ void store(int, int64_t item, int64_t column, float sum) const
+    {
+        dgate.at[item * dgate.stride + column] = sum;
+    }
+};
+
+void dk_cuda_gate_add_backward(DkDevice *dev, DkTensor dy, DkTensor dgate, DkTensor dout,
+                               DkTensor gate, DkTensor y)
+{
+    const int64_t items = y.sizes[0], tokens = y.sizes[1], columns = y.sizes[2];
+    const size_t room = (size_t)dk_columns_room(1, items, tokens, columns);
+    float *partials = static_cast<float *>(dk_cuda_scratch(dev, room * sizeof *partials));
+    const GateBackward op = {dk_cuda_rows(dy),   dk_cuda_rows(dgate), dk_cuda_rows(dout),
+                             dk_cuda_rows(gate), dk_cuda_rows(y),     tokens};
+    if (!partials)
+        return;
+    dk_columns_sum<1>(dev, partials, items, tokens, columns, op);
+    dk_columns_finish<1>(dev, partials, items, tokens, columns, false, op);
+}
+
+/* act' (x); of GELU as x · sigmoid (2 u), whose tanh form this is. */
+static inline __device__ float slope(float x, DkAct act)
+{
+    float s, u;
+    switch (act) {
+    case DK_ACT_SILU:
+        s = 1 / (1 + expf(-x));
+        return s * (1 + x * (1 - s));
+    case DK_ACT_RELU:
+        return x > 0 ? 1 : 0;
+    case DK_ACT_TANH:
+        s = tanhf(x);
+        return (1 - s) * (1 + s);
+    case DK_ACT_GELU:
+        u = 1.5957691216057308f * (x + 0.044715f * x * x * x);
+        s = 1 / (1 + expf(-u));
+        return s + x * s * (1 - s) * 1.5957691216057308f * (1 + 3 * 0.044715f * x * x);
+    case DK_ACT_NONE:
+        break;
+    }
+    return 1;
+}
+
+struct ActBackward : DkNoColumn {
+    DkCudaRows x;
+    DkAct act;
+    template <int V>
+    __device__ void apply(DkLanes<V> &dy, const float *, int64_t row, int64_t c, int) const
+    {
+        const DkLanes<V> at = dk_load<V>(x.at + row * x.stride + c);
+        for (int i = 0; i < V; i++)
+            dy.at[i] *= slope(at.at[i], act);
+    }
+};
+
+void dk_cuda_act_backward(DkDevice *dev, DkTensor dx, DkTensor dy, DkTensor x, DkAct act)
+{
+    ActBackward op;
+    op.x = dk_cuda_rows(x);
+    op.act = act;
+    dk_elementwise_run(dev, dx, dy, x, op);
+}
+
+/* ---- sums over all numbers ------------------------------------------------------------------- */
+
+enum { RUN_THREADS = 256, RUN = 32 * RUN_THREADS };
+
+/* Thread 0 gets the block's sum. */
+static inline __device__ double block_sum(double x)
+{
+    DK_SHARED(double, warps, [RUN_THREADS / 32]);
+    for (int far = 16; far > 0; far /= 2)
+        x += __shfl_xor_sync(0xffffffffu, x, far);
+    if (threadIdx.x % 32 == 0)
+        warps[threadIdx.x / 32] = x;
+    __syncthreads();
+    x = warps[0];
+    for (int i = 1; i < RUN_THREADS / 32; i++)
+        x += warps[i];
+    return x;
+}
+
+/* partials[block] = Σ op (row, column) over RUN of the n = rows · columns numbers. */
+template <class Op>
+static __global__ void sum_run(double *partials, int64_t n, int64_t columns, Op op)
+{
+    const int64_t first = (int64_t)blockIdx.x * RUN, last = min(first + RUN, n);
+    double sum = 0;
+    for (int64_t i = first + threadIdx.x; i < last; i += RUN_THREADS) {
+        const int64_t row = i < columns ? 0 : i / columns;
+        sum += op.at(row, i - row * columns);
+    }
+    sum = block_sum(sum);
+    if (threadIdx.x == 0)
+        partials[blockIdx.x] = sum;
+}
+
+static __global__ void sum_partials(double *to, const double *partials, int64_t n, double factor)
+{
+    double sum = 0;
+    for (int64_t i = threadIdx.x; i < n; i += RUN_THREADS)
+        sum += partials[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0)
+        *to += factor * sum;
+}
+
+template <class Op>
+static void sum_all(DkDevice *dev, DkTensor to, DkTensor x, bool gapless, double factor, Op op)
+{
+    const int64_t n = dk_tensor_count(x), n_blocks = dk_cuda_ceil(n, RUN);
+    double *partials =
+        static_cast<double *>(dk_cuda_scratch(dev, (size_t)n_blocks * sizeof *partials));
+    if (!partials)
+        return;
+    DK_LAUNCH(dev, sum_run<Op>, dim3((unsigned)n_blocks), dim3(RUN_THREADS), 0, partials, n,
+              gapless ? n : dk_columns(x), op);
+    DK_LAUNCH(dev, sum_partials, dim3(1), dim3(RUN_THREADS), 0, static_cast<double *>(dk_data(to)),
+              partials, n_blocks, factor);
+}
+
+static bool is_gapless(DkTensor t)
+{
+    return dk_rows(t) == 1 || t.row_stride == dk_columns(t);
+}
+
+struct SquaredError {
+    DkCudaRows dy, y, target;
+    double factor;
+    __device__ double at(int64_t row, int64_t column) const
+    {
+        const double off =
+            (double)y.at[row * y.stride + column] - (double)target.at[row * target.stride + column];
+        dy.at[row * dy.stride + column] = (float)(2 * factor * off);
+        return off * off;
+    }
+};
+
+void dk_cuda_squared_error(DkDevice *dev, DkTensor loss, DkTensor dy, DkTensor y, DkTensor target,
+                           double factor)
+{
+    const SquaredError op = {dk_cuda_rows(dy), dk_cuda_rows(y), dk_cuda_rows(target), factor};
+    sum_all(dev, loss, y, is_gapless(dy) && is_gapless(y) && is_gapless(target), factor, op);
+}
+
+struct Square {
+    DkCudaRows x;
+    __device__ double at(int64_t row, int64_t column) const
+    {
+        const double value = x.at[row * x.stride + column];
+        return value * value;
+    }
+};
+
+void dk_cuda_sum_squares(DkDevice *dev, DkTensor sum, DkTensor x)
+{
+    sum_all(dev, sum, x, is_gapless(x), 1, Square{dk_cuda_rows(x)});
+}
+
+/* ---- the optimiser --------------------------------------------------------------------------- */
+
+/* DkAdamW with the step's bias corrections. */
+struct Step {
+    float rate, beta1, rest1, beta2, rest2, first, second, eps, decay, gradient_factor;
+};
+
+template <int V>
+static __global__ void step_weights(float *w, float *m, float *v, const float *g, int64_t n, Step s)
+{
+    const int64_t at = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * V;
+    if (at >= n)
+        return;
+    DkLanes<V> weight = dk_load<V>(w + at), mean = dk_load<V>(m + at), square = dk_load<V>(v + at);
+    const DkLanes<V> gradient = dk_load<V>(g + at);
+    for (int i = 0; i < V; i++) {
+        const float by = gradient.at[i] * s.gradient_factor;
+        mean.at[i] = s.beta1 * mean.at[i] + s.rest1 * by;
+        square.at[i] = s.beta2 * square.at[i] + s.rest2 * by * by;
+        const float update = mean.at[i] * s.first / (sqrtf(square.at[i] * s.second) + s.eps);
+        weight.at[i] -= s.rate * (update + s.decay * weight.at[i]);
+    }
+    dk_store<V>(w + at, weight);
+    dk_store<V>(m + at, mean);
+    dk_store<V>(v + at, square);
+}
+
+void dk_cuda_adamw(DkDevice *dev, DkTensor w, DkTensor m, DkTensor v, DkTensor g,
+                   const DkAdamW *settings)
+{
+    const DkAdamW *s = settings;
+    const Step step = {(float)s->rate,
+                       (float)s->beta1,
+                       (float)(1 - s->beta1),
+                       (float)s->beta2,
+                       (float)(1 - s->beta2),
+                       (float)(1 / (1 - pow(s->beta1, (double)s->step))),
+                       (float)(1 / (1 - pow(s->beta2, (double)s->step))),
+                       (float)s->eps,
+                       (float)s->decay,
+                       (float)s->gradient_factor};
+    float *const at[] = {dk_cuda_rows(w).at, dk_cuda_rows(m).at, dk_cuda_rows(v).at,
+                         dk_cuda_rows(g).at};
+    const int64_t n = dk_columns(w);
+    bool wide = true;
+    for (DkTensor t : {w, m, v, g})
+        wide = wide && dk_cuda_is_vector(t);
+    const dim3 grid((unsigned)dk_cuda_ceil(n, wide ? 1024 : 256));
+    if (wide)
+        DK_LAUNCH(dev, step_weights<4>, grid, dim3(256), 0, at[0], at[1], at[2], at[3], n, step);
+    else
+        DK_LAUNCH(dev, step_weights<1>, grid, dim3(256), 0, at[0], at[1], at[2], at[3], n, step);
+}
