@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "error.h"
 #include "file.h"
@@ -37,7 +38,10 @@ static gboolean add_file(GChecksum *sum, const char *path, const char *origin, D
         return FALSE;
     gboolean go_on = TRUE;
     for (gsize at = 0; at < file.size && go_on; at += CHUNK) {
-        g_checksum_update(sum, file.data + at, (gssize)MIN(CHUNK, file.size - at));
+        const gsize n = MIN(CHUNK, file.size - at);
+        g_checksum_update(sum, file.data + at, (gssize)n);
+        /* As when weights are read: the file shall not count as our memory. */
+        madvise((void *)(file.data + at), n, MADV_DONTNEED);
         go_on = dim_task_go_on(task, error);
     }
     dim_file_unmap(&file);
