@@ -101,7 +101,7 @@ static gboolean draw_latents(DimTrainer *t, gint64 index, gboolean test, int rep
 static gboolean ask_teacher(DimTrainer *t, int n, const double *times, const gint64 *labels,
                             GError **error)
 {
-    g_autofree gint64 *own = g_new(gint64, (gsize)n);
+    g_autofree gint64 *own = g_new(gint64, (guint)n);
 
     for (int i = 0; i < n; i++)
         own[i] = labels[i] == t->spec->info.unconditional_class ? dim_replay_no_class(t->replay)
