@@ -256,6 +256,31 @@ static void engine_refuses(void)
     close_train(&train);
 }
 
+/* A program that says nothing and ends, and one that is not there. */
+static void no_trainer(void)
+{
+    g_autofree char *pictures = make_pictures(SIDE);
+    Train train;
+
+    g_setenv("DIM_PROGRAM", "/bin/false", TRUE);
+    open_train(&train, NULL);
+    fill_in(&train, "stripes", pictures, "0.1");
+    kit_click(&train.kit, "generate");
+    wait_until(&train, is_at_rest);
+    kit_assert_has(kit_text(&train.kit, "message"), "has failed");
+    assert_no_run();
+    g_setenv("DIM_PROGRAM", pictures, TRUE); /* no program: the next place is looked at */
+    kit_click(&train.kit, "generate");
+    g_assert_true(is_running(&train));
+    kit_click(&train.kit, "generate");
+    wait_until(&train, is_at_rest);
+    g_unsetenv("DIM_PROGRAM");
+    g_auto(GStrv) runs = dim_training_list();
+    if (runs[0])
+        remove_run(&train);
+    close_train(&train);
+}
+
 /* ---- trainings ---- */
 
 static void learns_from_a_folder(void)
@@ -387,6 +412,7 @@ int main(int argc, char **argv)
     g_test_add_func("/train/refusals", refusals);
     g_test_add_func("/train/access", access_to_all);
     g_test_add_func("/train/engine-refuses", engine_refuses);
+    g_test_add_func("/train/no-trainer", no_trainer);
     g_test_add_func("/train/folder", learns_from_a_folder);
     g_test_add_func("/train/layers", learns_from_layers);
     g_test_add_func("/train/alone", goes_on_alone);
