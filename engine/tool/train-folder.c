@@ -38,15 +38,15 @@ void tool_train_folder_name(ToolTrainFolder *folder, const char *path)
     folder->weights = g_build_filename(folder->model, TOOL_TRAIN_WEIGHTS, NULL);
 }
 
-/* But for what a program that starts a training has put there: where its words go, what it says of
- * itself, and the pictures. */
+/* But for what a program that starts a training puts there: where its words go, what it says of
+ * itself (under a passing name, too: it may be writing just now), and the pictures. */
 static gboolean is_empty(const char *path)
 {
     static const char *const given[] = {"log", "progress.json", "pictures", NULL};
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *name = dir ? g_dir_read_name(dir) : NULL;
 
-    while (name && g_strv_contains(given, name))
+    while (name && (g_strv_contains(given, name) || g_str_has_prefix(name, ".dim-")))
         name = g_dir_read_name(dir);
     return dir && !name;
 }

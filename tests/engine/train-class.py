@@ -116,6 +116,20 @@ class TrainClass(unittest.TestCase):
         teacher = tensors(self.path("run", "teacher", "dim.safetensors"))
         self.assertEqual(teacher, old)
 
+    def test_begun_by_another_program(self):
+        """What a program that starts a training has put into RUN is no reason to refuse it; anything else is."""
+        os.makedirs(self.path("run", "pictures"))
+        for name in ("log", "progress.json", ".dim-a1b2c3"):
+            with open(self.path("run", name), "w", encoding="utf-8") as f:
+                f.write("{}")
+        self.dim(*self.command("--steps", 1, "--output", "new", "--run", "run"))
+        os.makedirs(self.path("other"))
+        with open(self.path("other", "letter"), "w", encoding="utf-8") as f:
+            f.write("Dear")
+        done = self.dim(*self.command("--steps", 1, "--output", "newer", "--run", "other"), status=1)
+        self.assertIn("has files, but no train.json", done.stderr)
+        self.assertEqual(os.listdir(self.path("other")), ["letter"])
+
     def moved(self, *more):
         said = self.dim(*self.command("--steps", 80, "--rate", "3e-3", *more)).stdout
         return float(said.split("others moved ")[-1].split(",")[0])
