@@ -11,6 +11,8 @@
  * memory for x_proj anyway, and x is as long: nothing would be saved. */
 #include "kernels/cuda/runs.cuh"
 
+enum { RUN = 16 }; /* tokens of a thread */
+
 struct Conv {
     DkCudaRows y, x;
     const float *w, *b; /* [channels][taps]; b may be NULL */
@@ -29,8 +31,8 @@ template <int V> static __device__ DkLanes<V> take(const Conv &conv, int64_t i, 
 
 template <int K, int V> static __global__ void conv1d_dw(Conv conv)
 {
-    const int64_t c = dk_run_column<V>(), first = dk_run_first();
-    const int64_t last = min(first + DK_RUN, conv.n_tokens);
+    const int64_t c = dk_run_column<V>(), first = dk_run_first(RUN);
+    const int64_t last = min(first + RUN, conv.n_tokens);
     if (c >= conv.n_channels)
         return;
     DkLanes<V> tap[K], window[K], bias = {};
@@ -58,7 +60,8 @@ template <int K, int V> static __global__ void conv1d_dw(Conv conv)
 
 template <int K> static void launch(DkDevice *dev, const Conv &conv, int64_t n_pictures, bool wide)
 {
-    const DkCudaRuns r = dk_cuda_runs(n_pictures, conv.n_tokens, conv.n_channels, wide ? 4 : 1);
+    const DkCudaRuns r =
+        dk_cuda_runs(n_pictures, conv.n_tokens, conv.n_channels, wide ? 4 : 1, RUN);
     if (wide)
         DK_LAUNCH(dev, (conv1d_dw<K, 4>), r.grid, r.block, 0, conv);
     else

@@ -134,4 +134,9 @@ __typeof__(dk_squared_error) dk_cuda_squared_error;
 __typeof__(dk_sum_squares) dk_cuda_sum_squares;
 __typeof__(dk_adamw) dk_cuda_adamw;
 
+__typeof__(dk_conv1d_dw_backward) dk_cuda_conv1d_dw_backward;
+__typeof__(dk_selective_scan_backward) dk_cuda_selective_scan_backward;
+__typeof__(dk_neg_exp) dk_cuda_neg_exp;
+__typeof__(dk_neg_exp_backward) dk_cuda_neg_exp_backward;
+
 #endif

@@ -90,7 +90,7 @@ static void fill_ops(DkOps *ops)
     ops->weight_conv2d = dk_cuda_weight_conv2d;
 }
 
-/* open: conv1d_dw_backward, selective_scan_backward, neg_exp, neg_exp_backward */
+/* open: attention_backward, weight_set_s4d, s4d_scan_backward, s4d_hold, s4d_hold_backward */
 static void fill_train(DkTrainOps *ops)
 {
     ops->weight_set = dk_cuda_weight_set;
@@ -106,6 +106,10 @@ static void fill_train(DkTrainOps *ops)
     ops->squared_error = dk_cuda_squared_error;
     ops->sum_squares = dk_cuda_sum_squares;
     ops->adamw = dk_cuda_adamw;
+    ops->conv1d_dw_backward = dk_cuda_conv1d_dw_backward;
+    ops->selective_scan_backward = dk_cuda_selective_scan_backward;
+    ops->neg_exp = dk_cuda_neg_exp;
+    ops->neg_exp_backward = dk_cuda_neg_exp_backward;
 }
 
 /* Stands for an operation that has no kernel yet. Every slot takes the device first; those that

@@ -25,6 +25,37 @@ static inline __device__ float dk_apply_act(float x, DkAct act)
     return x;
 }
 
+/* 1 / (1 + e^-x), and what it lacks of 1, neither with cancellation. */
+static inline __device__ float dk_sigmoid(float x, float *rest)
+{
+    const float e = expf(-fabsf(x)), large = 1 / (1 + e), small = e * large;
+    *rest = x < 0 ? large : small;
+    return x < 0 ? small : large;
+}
+
+/* act' (x) */
+static inline __device__ float dk_act_slope(float x, DkAct act)
+{
+    float rest, s;
+    switch (act) {
+    case DK_ACT_SILU:
+        s = dk_sigmoid(x, &rest);
+        return s * fmaf(x, rest, 1);
+    case DK_ACT_RELU:
+        return x > 0 ? 1 : 0;
+    case DK_ACT_TANH:
+        s = dk_sigmoid(2 * x, &rest);
+        return 4 * s * rest;
+    case DK_ACT_GELU: /* beyond 16 the sigmoid is 0 or 1, and its argument would overflow */
+        x = fminf(fmaxf(x, -16), 16);
+        s = dk_sigmoid(1.5957691216057308f * (x + 0.044715f * x * x * x), &rest);
+        return fmaf(s * rest, x * 1.5957691216057308f * (1 + 3 * 0.044715f * x * x), s);
+    case DK_ACT_NONE:
+        break;
+    }
+    return 1;
+}
+
 /* V neighbouring floats, loaded and stored in one access. */
 template <int V> struct DkLanes {
     float at[V];

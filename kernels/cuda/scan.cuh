@@ -119,6 +119,20 @@ static inline __device__ float dk_scan_state_at(const DkScan &s, DkCudaRows x, i
     return row < 0 || n >= s.n_states ? 0 : x.at[(blockIdx.z * s.n_tokens + row) * x.stride + n];
 }
 
+/* B and C of a further group, in place of the one before; `row` as dk_scan_rows has it. */
+template <int T>
+static inline __device__ void dk_scan_change_group(const DkScan &s, const DkScanTile<T> &tile,
+                                                   const int *row, int64_t g)
+{
+    __syncthreads();
+    for (int j = 0; j < DkScanTile<T>::MINE; j++) {
+        const int i = dk_scan_token() + j * (SCAN_THREADS / SCAN_CHANNELS);
+        tile.b[i][dk_scan_column()] = dk_scan_state_at(s, s.b, row[j], g);
+        tile.c[i][dk_scan_column()] = dk_scan_state_at(s, s.c, row[j], g);
+    }
+    __syncthreads();
+}
+
 /* log (1 + e^x) */
 static inline __device__ float dk_softplus(float x)
 {
@@ -151,16 +165,49 @@ static inline __device__ void dk_scan_enter(const DkScanTile<T> &tile, const DkL
     }
 }
 
+/* ---- the state ------------------------------------------------------------------------------ */
+
+/* Where a block keeps it between slices and tiles: in shared memory, or where that is too small. */
+struct DkScanKept {
+    float *shared, *far; /* [SCAN_ALL], [groups][SCAN_ALL]; far NULL: in shared */
+};
+
+static inline __device__ DkLanes<4> dk_scan_load(const DkScanKept &kept, int64_t g)
+{
+    return kept.far ? dk_load<4>(kept.far + dk_scan_place(g))
+                    : dk_load<4>(kept.shared + dk_scan_place(0));
+}
+
+static inline __device__ void dk_scan_store(const DkScanKept &kept, int64_t g,
+                                            const DkLanes<4> &state)
+{
+    dk_store<4>(kept.far ? kept.far + dk_scan_place(g) : kept.shared + dk_scan_place(0), state);
+}
+
+/* A slice's turn: x, the inputs, become the states after each token. */
+template <int T>
+static inline __device__ void dk_scan_take_turn(const DkScanKept &kept, int64_t g,
+                                                const float decay[T][SCAN_FEW],
+                                                float x[T][SCAN_FEW])
+{
+    DkLanes<4> state = dk_scan_load(kept, g);
+    for (int i = 0; i < T; i++)
+        for (int k = 0; k < SCAN_FEW; k++)
+            x[i][k] = state.at[k] = fmaf(decay[i][k], state.at[k], x[i][k]);
+    dk_scan_store(kept, g, state);
+}
+
 /* ---- sums over states ------------------------------------------------------------------------ */
 
-/* Of N neighbouring lanes, lane i gets the sum of all lanes' p[i]; every sum in the same order. */
-template <int N> static inline __device__ float dk_scan_sum(float p[N], int lane)
+/* Of N lanes that are STRIDE apart, the i-th (`lane`) gets the sum of all lanes' p[i]; every sum in
+ * the same order. */
+template <int N, int STRIDE = 1> static inline __device__ float dk_scan_sum(float p[N], int lane)
 {
     for (int far = N / 2; far > 0; far /= 2)
         for (int i = 0; i < far; i++) {
             const bool high = lane & far;
             const float given = high ? p[i] : p[i + far];
-            p[i] = (high ? p[i + far] : p[i]) + __shfl_xor_sync(0xffffffffu, given, far);
+            p[i] = (high ? p[i + far] : p[i]) + __shfl_xor_sync(0xffffffffu, given, far * STRIDE);
         }
     return p[0];
 }
@@ -175,6 +222,25 @@ static inline int64_t dk_scan_groups(int64_t n_states)
 static inline int64_t dk_scan_blocks(int64_t n_channels)
 {
     return dk_cuda_ceil(n_channels, SCAN_CHANNELS);
+}
+
+static inline DkScan dk_scan_of(DkTensor u, DkTensor dt, const DkWeight *a, DkTensor bmat,
+                                DkTensor cmat, DkTensor d, DkTensor z, DkTensor order)
+{
+    DkScan s = {};
+    s.u = dk_cuda_rows(u);
+    s.dt = dk_cuda_rows(dt);
+    s.z = dk_cuda_rows(z);
+    s.b = dk_cuda_rows(bmat);
+    s.c = dk_cuda_rows(cmat);
+    s.a = a->data;
+    s.d = dk_cuda_rows(d).at;
+    s.order = static_cast<const int32_t *>(dk_data(order));
+    s.n_tokens = u.sizes[1];
+    s.n_channels = a->n;
+    s.n_states = a->k;
+    s.n_groups = dk_scan_groups(a->k);
+    return s;
 }
 
 /* Tokens of a chunk, a multiple of a tile's; all of them where it is not worth while to cut. That

@@ -68,37 +68,7 @@ template <Pass PASS> static __device__ void put(const Fetched &f, const Tile &ti
     }
 }
 
-/* B and C of a further group, in place of the one before. */
-template <Pass PASS>
-static __device__ void change_group(const DkScan &s, const Tile &tile, const int *row, int64_t g)
-{
-    __syncthreads();
-    for (int j = 0; j < Tile::MINE; j++) {
-        const int i = dk_scan_token() + j * (Tile::TOKENS / Tile::MINE);
-        tile.b[i][dk_scan_column()] = dk_scan_state_at(s, s.b, row[j], g);
-        if (PASS == OUTPUTS)
-            tile.c[i][dk_scan_column()] = dk_scan_state_at(s, s.c, row[j], g);
-    }
-    __syncthreads();
-}
-
 /* ---- the state ------------------------------------------------------------------------------- */
-
-/* Where a block keeps it between slices and tiles: in shared memory, or where that is too small. */
-struct Kept {
-    float *shared, *far; /* [SCAN_ALL], [groups][SCAN_ALL]; far NULL: in shared */
-};
-
-static __device__ DkLanes<4> load_state(const Kept &kept, int64_t g)
-{
-    return kept.far ? dk_load<4>(kept.far + dk_scan_place(g))
-                    : dk_load<4>(kept.shared + dk_scan_place(0));
-}
-
-static __device__ void store_state(const Kept &kept, int64_t g, const DkLanes<4> &state)
-{
-    dk_store<4>(kept.far ? kept.far + dk_scan_place(g) : kept.shared + dk_scan_place(0), state);
-}
 
 /* The state before this block's chunk: those that the chunks before end in, each decayed by what
  * follows it. */
@@ -115,17 +85,6 @@ static __device__ DkLanes<4> carry(const DkScan &s, const Chunks &chunks, int64_
             state.at[k] = fmaf(dk_exp2(delta * a.at[k]), state.at[k], end.at[k]);
     }
     return state;
-}
-
-/* A slice's turn: x, the inputs, become the states after each token. */
-static __device__ void take_turn(const Kept &kept, int64_t g, const float decay[SLICE][SCAN_FEW],
-                                 float x[SLICE][SCAN_FEW])
-{
-    DkLanes<4> state = load_state(kept, g);
-    for (int i = 0; i < SLICE; i++)
-        for (int k = 0; k < SCAN_FEW; k++)
-            x[i][k] = state.at[k] = fmaf(decay[i][k], state.at[k], x[i][k]);
-    store_state(kept, g, state);
 }
 
 /* Σ_n S[n] C[n] of a slice's tokens, added to those of the groups before. */
@@ -149,7 +108,7 @@ static __device__ void sum_up(const Tile &tile, int64_t g, float *sum /* [channe
 
 /* One group of states through a tile. Every barrier is also one between this and what follows. */
 template <Pass PASS>
-static __device__ void recur(const DkScan &s, const Tile &tile, const Kept &kept, int64_t g,
+static __device__ void recur(const DkScan &s, const Tile &tile, const DkScanKept &kept, int64_t g,
                              float *sum, float *deltas)
 {
     const int slice = dk_scan_slice();
@@ -157,7 +116,7 @@ static __device__ void recur(const DkScan &s, const Tile &tile, const Kept &kept
     dk_scan_enter<SLICE>(tile, dk_scan_a(s, g), decay, x);
     for (int turn = 0; turn < SCAN_SLICES + (PASS == OUTPUTS); turn++) {
         if (slice == turn)
-            take_turn(kept, g, decay, x);
+            dk_scan_take_turn<SLICE>(kept, g, decay, x);
         if (PASS == OUTPUTS && slice == turn - 1)
             sum_up(tile, g, sum, x);
         if (PASS == ENDS && slice == turn && g == 0 && dk_scan_lane() == 0)
@@ -184,7 +143,8 @@ static __device__ void leave(const DkScan &s, DkCudaRows y, const float *sum, co
 /* All tiles of the block's chunk. */
 template <Pass PASS>
 static __device__ void scan_tiles(const DkScan &s, const Chunks &chunks, DkCudaRows y,
-                                  const Tile &tile, const Kept &kept, float *sum, float *deltas)
+                                  const Tile &tile, const DkScanKept &kept, float *sum,
+                                  float *deltas)
 {
     const int64_t first = blockIdx.y * chunks.tokens;
     const int64_t last = min(first + chunks.tokens, s.n_tokens);
@@ -205,7 +165,7 @@ static __device__ void scan_tiles(const DkScan &s, const Chunks &chunks, DkCudaR
         __syncthreads();
         for (int64_t g = 0; g < s.n_groups; g++) {
             if (g)
-                change_group<PASS>(s, tile, now.row, g);
+                dk_scan_change_group<SLICE>(s, tile, now.row, g);
             recur<PASS>(s, tile, kept, g, sum, deltas);
         }
         if (PASS == OUTPUTS)
@@ -226,10 +186,10 @@ static __global__ void __launch_bounds__(SCAN_THREADS, 2)
     DK_SHARED(float, deltas, [SCAN_CHANNELS]);
     const Tile tile = {delta, input, b, c};
     const int64_t at = dk_scan_block(s, gridDim.y, blockIdx.y);
-    const Kept kept = {state, s.n_groups == 1 ? nullptr : s.rest + at};
+    const DkScanKept kept = {state, s.n_groups == 1 ? nullptr : s.rest + at};
     if (dk_scan_slice() == 0)
         for (int64_t g = 0; g < s.n_groups; g++)
-            store_state(kept, g, PASS == OUTPUTS ? carry(s, chunks, g) : DkLanes<4>{});
+            dk_scan_store(kept, g, PASS == OUTPUTS ? carry(s, chunks, g) : DkLanes<4>{});
     if (PASS == ENDS && threadIdx.x < SCAN_CHANNELS)
         deltas[threadIdx.x] = 0;
     scan_tiles<PASS>(s, chunks, y, tile, kept, sum, deltas);
@@ -237,7 +197,7 @@ static __global__ void __launch_bounds__(SCAN_THREADS, 2)
         return;
     float *states = chunks.states + dk_scan_block(s, chunks.n, blockIdx.y);
     for (int64_t g = 0; g < s.n_groups; g++)
-        dk_store<4>(states + dk_scan_place(g), load_state(kept, g));
+        dk_store<4>(states + dk_scan_place(g), dk_scan_load(kept, g));
     const int64_t block = (blockIdx.z * chunks.n + blockIdx.y) * gridDim.x + blockIdx.x;
     if (threadIdx.x < SCAN_CHANNELS)
         chunks.deltas[block * SCAN_CHANNELS + threadIdx.x] = deltas[threadIdx.x];
@@ -265,19 +225,7 @@ static bool find_room(DkDevice *dev, DkScan *s, Chunks *chunks, int64_t n_pictur
 void dk_cuda_selective_scan(DkDevice *dev, DkTensor y, DkTensor u, DkTensor dt, const DkWeight *a,
                             DkTensor bmat, DkTensor cmat, DkTensor d, DkTensor z, DkTensor order)
 {
-    DkScan s = {};
-    s.u = dk_cuda_rows(u);
-    s.dt = dk_cuda_rows(dt);
-    s.z = dk_cuda_rows(z);
-    s.b = dk_cuda_rows(bmat);
-    s.c = dk_cuda_rows(cmat);
-    s.a = a->data;
-    s.d = dk_cuda_rows(d).at;
-    s.order = static_cast<const int32_t *>(dk_data(order));
-    s.n_tokens = u.sizes[1];
-    s.n_channels = a->n;
-    s.n_states = a->k;
-    s.n_groups = dk_scan_groups(a->k);
+    DkScan s = dk_scan_of(u, dt, a, bmat, cmat, d, z, order);
     Chunks chunks = {};
     chunks.tokens = dk_scan_chunk(s.n_tokens, dk_scan_blocks(a->n), Tile::TOKENS);
     chunks.n = dk_cuda_ceil(s.n_tokens, chunks.tokens);

@@ -99,6 +99,36 @@ static void scan_batch(Check *c, int64_t length)
     check_release(c);
 }
 
+/* So are the gradients of what each picture has for itself. */
+static void scan_backward_batch(Check *c, int64_t length)
+{
+    enum { E = 21, N = 5, N_OF = 5 }; /* du, ddt, dz, dbmat, dcmat */
+    float a[E * N];
+    for (int i = 0; i < E * N; i++)
+        a[i] = -(float)(i % N + 1) / 4;
+    DkWeight *w = check_keep(c, dk_weight_scan(c->dev, a, E, N));
+    const DkTensor u = check_random(c, SIZES(2, length, E)), d = check_random(c, SIZES(E));
+    const DkTensor dt = check_random(c, SIZES(2, length, E));
+    const DkTensor b = check_random(c, SIZES(2, length, N));
+    const DkTensor da = check_random(c, SIZES(E, N)), dd = check_random(c, SIZES(E));
+    DkTensor both[N_OF], one[N_OF];
+    for (int i = 0; i < N_OF; i++) {
+        both[i] = check_tensor(c, DK_F32, SIZES(2, length, i < 3 ? E : N));
+        one[i] = check_tensor(c, DK_F32, SIZES(1, length, i < 3 ? E : N));
+    }
+    dk_selective_scan_backward(c->dev, both[0], both[1], da, both[3], both[4], dd, both[2], u, u,
+                               dt, w, b, b, d, dt, none);
+    for (int64_t i = 0; i < 2; i++) {
+        const DkTensor of_u = dk_tensor_slice(u, i, 1), of_dt = dk_tensor_slice(dt, i, 1);
+        const DkTensor of_b = dk_tensor_slice(b, i, 1);
+        dk_selective_scan_backward(c->dev, one[0], one[1], da, one[3], one[4], dd, one[2], of_u,
+                                   of_u, of_dt, w, of_b, of_b, d, of_dt, none);
+        for (int k = 0; k < N_OF; k++)
+            EXPECT(c, check_same_bits(c, one[k], dk_tensor_slice(both[k], i, 1)));
+    }
+    check_release(c);
+}
+
 static void conv1d_order(Check *c)
 {
     enum { B = 2, L = 41, E = 37 };
@@ -347,6 +377,7 @@ static void run_states(Check *c)
     conv1d_order(c);
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         scan_batch(c, lengths[i]);
+        scan_backward_batch(c, lengths[i]);
         s4d_batch(c, lengths[i]);
     }
 }
