@@ -11,6 +11,7 @@
  * of which add_up makes the whole in the order of blocks, pictures and slices: no sum depends on
  * time. Memory: 3 floats a token and channel, and dA's parts. Traffic: u and dt twice, z and dy
  * once, what is written once, and each of the 3 floats once there and once back. */
+#include "kernels/cuda/elementwise.cuh"
 #include "kernels/cuda/scan.cuh"
 
 enum {
@@ -416,34 +417,34 @@ void dk_cuda_selective_scan_backward(DkDevice *dev, DkTensor du, DkTensor ddt, D
 
 /* ---- A from its logarithm -------------------------------------------------------------------- */
 
-/* y = -exp (x), or dx += dy · y. Launch: dk_cuda_sheet. */
-static __global__ void neg_exp(DkCudaRows y, DkCudaRows x, int64_t rows, int64_t columns)
-{
-    const int64_t c = dk_sheet_column<1>();
-    for (int64_t row = dk_sheet_row(); row < rows && c < columns; row += dk_sheet_step())
-        y.at[row * y.stride + c] = -expf(x.at[row * x.stride + c]);
-}
-
-static __global__ void neg_exp_backward(DkCudaRows dx, DkCudaRows dy, DkCudaRows y, int64_t rows,
-                                        int64_t columns)
-{
-    const int64_t c = dk_sheet_column<1>();
-    for (int64_t row = dk_sheet_row(); row < rows && c < columns; row += dk_sheet_step()) {
-        float *to = dx.at + row * dx.stride + c;
-        *to = fmaf(dy.at[row * dy.stride + c], y.at[row * y.stride + c], *to);
+struct NegExp : DkNoColumn {
+    template <int V>
+    __device__ void apply(DkLanes<V> &x, const float *, int64_t, int64_t, int) const
+    {
+        for (int i = 0; i < V; i++)
+            x.at[i] = -expf(x.at[i]);
     }
-}
+};
 
 void dk_cuda_neg_exp(DkDevice *dev, DkTensor y, DkTensor x)
 {
-    const DkCudaSheet s = dk_cuda_sheet(dk_rows(x), dk_columns(x), 1);
-    DK_LAUNCH(dev, neg_exp, s.grid, s.block, 0, dk_cuda_rows(y), dk_cuda_rows(x), dk_rows(x),
-              dk_columns(x));
+    dk_elementwise_run(dev, y, x, DkTensor{}, NegExp{});
 }
+
+struct NegExpBackward : DkNoColumn {
+    DkCudaRows y;
+    template <int V>
+    __device__ void apply(DkLanes<V> &dy, const float *dx, int64_t row, int64_t c, int) const
+    {
+        const DkLanes<V> old = dk_load<V>(dx), by = dk_load<V>(y.at + row * y.stride + c);
+        for (int i = 0; i < V; i++)
+            dy.at[i] = fmaf(dy.at[i], by.at[i], old.at[i]);
+    }
+};
 
 void dk_cuda_neg_exp_backward(DkDevice *dev, DkTensor dx, DkTensor dy, DkTensor y)
 {
-    const DkCudaSheet s = dk_cuda_sheet(dk_rows(y), dk_columns(y), 1);
-    DK_LAUNCH(dev, neg_exp_backward, s.grid, s.block, 0, dk_cuda_rows(dx), dk_cuda_rows(dy),
-              dk_cuda_rows(y), dk_rows(y), dk_columns(y));
+    NegExpBackward op;
+    op.y = dk_cuda_rows(y);
+    dk_elementwise_run(dev, dx, dy, y, op);
 }
