@@ -90,7 +90,8 @@ static void fill_ops(DkOps *ops)
     ops->weight_conv2d = dk_cuda_weight_conv2d;
 }
 
-/* open: attention_backward, weight_set_s4d, s4d_scan_backward, s4d_hold, s4d_hold_backward */
+/* open: attention_backward, weight_set_s4d, s4d_scan_backward, s4d_hold, s4d_hold_backward,
+ * bound_error */
 static void fill_train(DkTrainOps *ops)
 {
     ops->weight_set = dk_cuda_weight_set;

@@ -44,29 +44,6 @@ void dk_cuda_gate_add_backward(DkDevice *dev, DkTensor dy, DkTensor dgate, DkTen
     dk_columns_finish<1>(dev, partials, items, tokens, columns, false, op);
 }
 
-/* act' (x); of GELU as x · sigmoid (2 u), whose tanh form this is. */
-static inline __device__ float slope(float x, DkAct act)
-{
-    float s, u;
-    switch (act) {
-    case DK_ACT_SILU:
-        s = 1 / (1 + expf(-x));
-        return s * (1 + x * (1 - s));
-    case DK_ACT_RELU:
-        return x > 0 ? 1 : 0;
-    case DK_ACT_TANH:
-        s = tanhf(x);
-        return (1 - s) * (1 + s);
-    case DK_ACT_GELU:
-        u = 1.5957691216057308f * (x + 0.044715f * x * x * x);
-        s = 1 / (1 + expf(-u));
-        return s + x * s * (1 - s) * 1.5957691216057308f * (1 + 3 * 0.044715f * x * x);
-    case DK_ACT_NONE:
-        break;
-    }
-    return 1;
-}
-
 struct ActBackward : DkNoColumn {
     DkCudaRows x;
     DkAct act;
@@ -75,7 +52,7 @@ struct ActBackward : DkNoColumn {
     {
         const DkLanes<V> at = dk_load<V>(x.at + row * x.stride + c);
         for (int i = 0; i < V; i++)
-            dy.at[i] *= slope(at.at[i], act);
+            dy.at[i] *= dk_act_slope(at.at[i], act);
     }
 };
 
