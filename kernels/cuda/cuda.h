@@ -136,6 +136,10 @@ __typeof__(dk_adamw) dk_cuda_adamw;
 
 __typeof__(dk_conv1d_dw_backward) dk_cuda_conv1d_dw_backward;
 __typeof__(dk_selective_scan_backward) dk_cuda_selective_scan_backward;
+__typeof__(dk_weight_set_s4d) dk_cuda_weight_set_s4d;
+__typeof__(dk_s4d_scan_backward) dk_cuda_s4d_scan_backward;
+__typeof__(dk_s4d_hold) dk_cuda_s4d_hold;
+__typeof__(dk_s4d_hold_backward) dk_cuda_s4d_hold_backward;
 __typeof__(dk_neg_exp) dk_cuda_neg_exp;
 __typeof__(dk_neg_exp_backward) dk_cuda_neg_exp_backward;
 

@@ -90,8 +90,7 @@ static void fill_ops(DkOps *ops)
     ops->weight_conv2d = dk_cuda_weight_conv2d;
 }
 
-/* open: attention_backward, weight_set_s4d, s4d_scan_backward, s4d_hold, s4d_hold_backward,
- * bound_error */
+/* open: attention_backward, bound_error */
 static void fill_train(DkTrainOps *ops)
 {
     ops->weight_set = dk_cuda_weight_set;
@@ -109,6 +108,10 @@ static void fill_train(DkTrainOps *ops)
     ops->adamw = dk_cuda_adamw;
     ops->conv1d_dw_backward = dk_cuda_conv1d_dw_backward;
     ops->selective_scan_backward = dk_cuda_selective_scan_backward;
+    ops->weight_set_s4d = dk_cuda_weight_set_s4d;
+    ops->s4d_scan_backward = dk_cuda_s4d_scan_backward;
+    ops->s4d_hold = dk_cuda_s4d_hold;
+    ops->s4d_hold_backward = dk_cuda_s4d_hold_backward;
     ops->neg_exp = dk_cuda_neg_exp;
     ops->neg_exp_backward = dk_cuda_neg_exp_backward;
 }
