@@ -4,19 +4,67 @@
 #include "model.h"
 
 #include <string.h>
+#include <unistd.h>
 
 struct DimDevice {
     DkDevice *dk;
     int n_models;
+    char *notice; /* why "auto" took the CPU; NULL: it took a card, or was not asked */
 };
 
 static const struct {
     const char *name;
     DkBackend backend;
-} backends[] = {{"auto", DK_BACKEND_CPU},
+} backends[] = {{"auto", DK_BACKEND_CUDA}, /* and else the CPU */
                 {"cpu", DK_BACKEND_CPU},
                 {"cuda", DK_BACKEND_CUDA},
                 {"ref", DK_BACKEND_REF}};
+
+static DimDevice *open_named(DkBackend backend, const char *name, int n_threads, GError **error)
+{
+    char problem[DK_PROBLEM_BYTES];
+    DkDevice *dk = dk_device_try(backend, n_threads, DK_ISA_ALL, problem);
+
+    if (!dk) {
+        g_set_error(error, DIM_ERROR, DIM_ERROR_DEVICE, "device \"%s\" cannot be opened: %s", name,
+                    problem);
+        return NULL;
+    }
+    DimDevice *device = g_new0(DimDevice, 1);
+    device->dk = dk;
+    return device;
+}
+
+/* A card that computes what it should; NULL, and *why tells. */
+static DimDevice *open_card(int n_threads, char **why)
+{
+    g_autoptr(GError) error = NULL;
+    char problem[DK_PROBLEM_BYTES];
+    DkDevice *dk = dk_device_try(DK_BACKEND_CUDA, n_threads, DK_ISA_ALL, problem);
+
+    if (!dk) {
+        *why = g_strdup(problem);
+        return NULL;
+    }
+    DimDevice *device = g_new0(DimDevice, 1);
+    device->dk = dk;
+    if (!dim_device_check(device, NULL, &error)) {
+        *why = g_strdup_printf("%s: %s", dim_device_describe(device), error->message);
+        dim_device_close(&device);
+    }
+    return device;
+}
+
+static DimDevice *open_any(int n_threads, GError **error)
+{
+    char *why = NULL;
+    DimDevice *device = open_card(n_threads, &why);
+
+    if (!device && (device = open_named(DK_BACKEND_CPU, "cpu", n_threads, error)))
+        device->notice = g_steal_pointer(&why);
+    g_free(why);
+    return device;
+}
 
 DimDevice *dim_device_open(const char *name, int n_threads, GError **error)
 {
@@ -29,16 +77,19 @@ DimDevice *dim_device_open(const char *name, int n_threads, GError **error)
                     "device \"%s\" is unknown; expected auto, cpu, cuda or ref", name);
         return NULL;
     }
-    char problem[DK_PROBLEM_BYTES];
-    DkDevice *dk = dk_device_try(backends[i].backend, n_threads, DK_ISA_ALL, problem);
-    if (!dk) {
-        g_set_error(error, DIM_ERROR, DIM_ERROR_DEVICE, "device \"%s\" cannot be opened: %s", name,
-                    problem);
-        return NULL;
-    }
-    DimDevice *device = g_new0(DimDevice, 1);
-    device->dk = dk;
-    return device;
+    return i == 0 ? open_any(n_threads, error)
+                  : open_named(backends[i].backend, name, n_threads, error);
+}
+
+/* NVIDIA's kernel driver is loaded (in Windows' Linux: the host's graphics). */
+static gboolean is_card_likely(void)
+{
+    return access("/dev/nvidiactl", F_OK) == 0 || access("/dev/dxg", F_OK) == 0;
+}
+
+const char *dim_device_notice(const DimDevice *device, gboolean asked)
+{
+    return asked || is_card_likely() ? device->notice : NULL;
 }
 
 void dim_device_close(DimDevice **device)
@@ -47,6 +98,7 @@ void dim_device_close(DimDevice **device)
         return;
     g_assert((*device)->n_models == 0);
     dk_device_close(&(*device)->dk);
+    g_free((*device)->notice);
     g_clear_pointer(device, g_free);
 }
 

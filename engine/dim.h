@@ -60,10 +60,14 @@ void dim_process_prepare (char **argv);
 
 typedef struct DimDevice DimDevice;
 
-/* name: "auto", "cpu", "cuda", "ref" (plain C, slow, for checking). n_threads 0: as many as there are physical cores. */
+/* name: "auto" (a card that passes dim_device_check, else the CPU), "cpu", "cuda", "ref" (plain C, slow, for checking).
+ * n_threads 0: as many as there are physical cores. */
 DimDevice  *dim_device_open     (const char *name, int n_threads, GError **error);
 void        dim_device_close    (DimDevice **device);
 const char *dim_device_describe (const DimDevice *device); /* borrowed; one line for people */
+/* Why "auto" took the CPU: a sentence without full stop; NULL: it did not. Unless the user `asked` for "auto", NULL also where
+ * the machine shows no sign of a card: nobody waits for one there. Borrowed. */
+const char *dim_device_notice   (const DimDevice *device, gboolean asked);
 gint64      dim_device_bytes    (const DimDevice *device, gint64 *peak); /* held now; *peak (may be NULL) the most so far */
 
 /* Time by operation, for `dim bench`. Off at first; switching it on clears what was counted. */

@@ -14,8 +14,8 @@ static gboolean check(Check *c, const char *name, GError **error)
 {
     g_autofree char *folder = dim_model_find(name, error);
     DimModelInfo *info = folder ? dim_model_info_read(folder, error) : NULL;
-    const char *on = c->common.device ? c->common.device : "auto";
-    DimDevice *device = info ? dim_device_open(on, c->common.n_threads, error) : NULL;
+    const char *on = c->common.device;
+    DimDevice *device = info ? tool_open_device(on, on != NULL, c->common.n_threads, error) : NULL;
     DimModel *model = NULL;
     gboolean good = device && dim_device_check(device, &c->device, error);
 

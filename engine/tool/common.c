@@ -214,6 +214,18 @@ gboolean tool_check_output(const char *output, const char *const *inputs, GError
     return TRUE;
 }
 
+DimDevice *tool_open_device(const char *name, gboolean asked, int n_threads, GError **error)
+{
+    DimDevice *device = dim_device_open(name ? name : "auto", n_threads, error);
+    const char *notice = device ? dim_device_notice(device, asked) : NULL;
+
+    if (notice) {
+        g_autofree char *line = g_strdup_printf("runs on the CPU: %s", notice);
+        print_line(line);
+    }
+    return device;
+}
+
 DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **device,
                           GError **error)
 {
@@ -226,7 +238,7 @@ DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **
     if (!info)
         return NULL;
     dim_model_info_free(&info);
-    *device = dim_device_open(common->device ? common->device : "auto", common->n_threads, error);
+    *device = tool_open_device(common->device, common->device != NULL, common->n_threads, error);
     if (!*device)
         return NULL;
     return dim_model_open(*device, folder, parts, common->precision, NULL, error);

@@ -125,7 +125,8 @@ static gboolean open_model(Run *run, GError **error)
     run->progress = tool_progress_begin();
     run->hash_thread = g_thread_new("hash", hash_model, run);
     tool_progress_task(run->progress, "loading", &run->loading);
-    run->device = dim_device_open(run->engine.device, run->engine.n_threads, error);
+    run->device = tool_open_device(run->engine.device, run->options->common.device != NULL,
+                                   run->engine.n_threads, error);
     if (run->device)
         run->model = dim_model_open(run->device, run->info->folder, parts, run->engine.precision,
                                     &run->loading, error);

@@ -66,6 +66,9 @@ int tool_failed(GError *error);
  * which are never changed. */
 gboolean tool_check_output(const char *output, const char *const *inputs, GError **error);
 
+/* A device by its name, NULL: "auto"; where that does not take a card, one line on stderr may say
+ * why. `asked`: the name stands in the command. */
+DimDevice *tool_open_device(const char *name, gboolean asked, int n_threads, GError **error);
 /* common->model looked up, device opened, parts loaded; *device is set whenever it was opened. */
 DimModel *tool_open_model(const ToolCommon *common, DimParts parts, DimDevice **device,
                           GError **error);

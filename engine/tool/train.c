@@ -238,7 +238,7 @@ static gboolean open_trainer(ToolTrain *t, GError **error)
     const int threads = t->common.n_threads == 0 && t->peers.peers.n > 1 ? 1 : t->common.n_threads;
     DimTrainParams params;
 
-    t->device = dim_device_open(t->common.device ? t->common.device : "auto", threads, error);
+    t->device = tool_open_device(t->common.device, t->common.device != NULL, threads, error);
     if (!t->device)
         return FALSE;
     tool_settings_params(&t->settings, &params);
