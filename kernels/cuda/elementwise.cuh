@@ -18,7 +18,7 @@ static __global__ void dk_elementwise(DkCudaRows y, DkCudaRows x, int64_t rows, 
     if (c >= columns)
         return;
     const auto kept = op.template column<V>(c);
-    for (int64_t row = dk_sheet_row(); row < rows; row += dk_sheet_step()) {
+    for (int64_t row = dk_sheet_first(); row < dk_sheet_end(rows); row += blockDim.y) {
         float *out = y.at + row * y.stride + c;
         DkLanes<V> lanes = dk_load<V>(x.at + row * x.stride + c);
         op.template apply<V>(lanes, out, row, c, kept);

@@ -136,7 +136,7 @@ template <int V> static __global__ void group_apply(Apply s)
         factor.at[i] = (float)(1 / sqrt(of[2] / of[0] + s.eps)) * w.at[i];
     }
     const int64_t image = (int64_t)blockIdx.z * s.pixels;
-    for (int64_t row = dk_sheet_row(); row < s.pixels; row += dk_sheet_step()) {
+    for (int64_t row = dk_sheet_first(); row < dk_sheet_end(s.pixels); row += blockDim.y) {
         DkLanes<V> x = dk_load<V>(s.x.at + (image + row) * s.x.stride + c);
         for (int i = 0; i < V; i++)
             x.at[i] =

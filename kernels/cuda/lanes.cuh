@@ -88,36 +88,41 @@ template <int V> static inline __device__ void dk_store(float *to, const DkLanes
 /* ---- rows times columns ---------------------------------------------------------------------- */
 
 /* The launch of an operation on each element of [rows, columns]: a thread has `lanes` neighbouring
- * columns of every so many-th row. */
+ * columns of DK_SHEET_ROWS rows, the block's rows lie together. */
+enum { DK_SHEET_ROWS = 4 };
+
 struct DkCudaSheet {
     dim3 grid, block;
 };
 
 static inline DkCudaSheet dk_cuda_sheet(int64_t rows, int64_t columns, int lanes)
 {
-    const int64_t threads = 256, most_rows = 4096, wanted = dk_cuda_ceil(columns, lanes);
+    const int64_t threads = 256, wanted = dk_cuda_ceil(columns, lanes);
     int64_t x = 1;
     while (x < threads && x < wanted)
         x *= 2;
-    const int64_t y = threads / x, n = dk_cuda_ceil(rows, y);
-    return {dim3((unsigned)dk_cuda_ceil(wanted, x), (unsigned)(n < most_rows ? n : most_rows)),
-            dim3((unsigned)x, (unsigned)y)};
+    const int64_t y = threads / x;
+    return {
+        dim3((unsigned)dk_cuda_ceil(rows, y * DK_SHEET_ROWS), (unsigned)dk_cuda_ceil(wanted, x)),
+        dim3((unsigned)x, (unsigned)y)};
 }
 
-/* A thread's first column, and its rows: for (row = first; row < rows; row += step). */
+/* A thread's first column. */
 template <int V> static inline __device__ int64_t dk_sheet_column()
 {
-    return ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * V;
+    return ((int64_t)blockIdx.y * blockDim.x + threadIdx.x) * V;
 }
 
-static inline __device__ int64_t dk_sheet_row()
+/* Its rows: for (row = dk_sheet_first(); row < dk_sheet_end(rows); row += blockDim.y). */
+static inline __device__ int64_t dk_sheet_first()
 {
-    return (int64_t)blockIdx.y * blockDim.y + threadIdx.y;
+    return (int64_t)blockIdx.x * blockDim.y * DK_SHEET_ROWS + threadIdx.y;
 }
 
-static inline __device__ int64_t dk_sheet_step()
+static inline __device__ int64_t dk_sheet_end(int64_t rows)
 {
-    return (int64_t)gridDim.y * blockDim.y;
+    const int64_t end = ((int64_t)blockIdx.x + 1) * blockDim.y * DK_SHEET_ROWS;
+    return end < rows ? end : rows;
 }
 
 /* ---- sums over a warp ------------------------------------------------------------------------ */

@@ -21,7 +21,7 @@ static __global__ void round_rows(DkBf16 *to, DkCudaRows x, int64_t rows, int64_
     const int64_t c = dk_sheet_column<V>();
     if (c >= columns)
         return;
-    for (int64_t row = dk_sheet_row(); row < rows; row += dk_sheet_step()) {
+    for (int64_t row = dk_sheet_first(); row < dk_sheet_end(rows); row += blockDim.y) {
         const DkLanes<V> in = dk_load<V>(x.at + row * x.stride + c);
         Rounded<V> out;
         for (int i = 0; i < V; i++)

@@ -68,12 +68,13 @@ template <int V> static __global__ void norm_modulate(Norm n)
 {
     DK_SHARED(float, partial, [WARPS]);
     const int64_t at = (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
-    const int64_t row = at < n.rows ? at : n.rows - 1; /* barriers want all threads */
-    const float *x = n.x.at + row * n.x.stride;
-    const float first = n.centred ? x[0] : 0;
+    const bool is_row = at < n.rows; /* barriers want all threads */
+    const int64_t columns = is_row ? n.columns : 0;
+    const float *x = n.x.at + at * n.x.stride;
+    const float first = is_row && n.centred ? x[0] : 0;
     float sum = 0, squares = 0;
     if (n.centred) {
-        for (int64_t c = threadIdx.x * V; c < n.columns; c += blockDim.x * V) {
+        for (int64_t c = threadIdx.x * V; c < columns; c += blockDim.x * V) {
             const DkLanes<V> v = dk_load<V>(x + c);
             for (int i = 0; i < V; i++)
                 sum += v.at[i] - first;
@@ -81,14 +82,14 @@ template <int V> static __global__ void norm_modulate(Norm n)
         sum = row_sum(sum, partial);
     }
     const float mean = sum / (float)n.columns;
-    for (int64_t c = threadIdx.x * V; c < n.columns; c += blockDim.x * V) {
+    for (int64_t c = threadIdx.x * V; c < columns; c += blockDim.x * V) {
         const DkLanes<V> v = dk_load<V>(x + c);
         for (int i = 0; i < V; i++)
             squares += (v.at[i] - first - mean) * (v.at[i] - first - mean);
     }
     squares = row_sum(squares, partial);
-    if (at < n.rows)
-        finish<V>(n, row, first, mean, 1 / sqrtf(squares / (float)n.columns + n.eps));
+    if (is_row)
+        finish<V>(n, at, first, mean, 1 / sqrtf(squares / (float)n.columns + n.eps));
 }
 
 void dk_cuda_norm_modulate(DkDevice *dev, DkTensor y, DkTensor x, DkTensor w, DkTensor scale,

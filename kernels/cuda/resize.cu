@@ -86,7 +86,7 @@ template <int V, class Mode> static __global__ void resize(Resize s)
     const int64_t channel = dk_sheet_column<V>();
     if (channel >= s.channels)
         return;
-    for (int64_t i = dk_sheet_row(); i < s.n; i += dk_sheet_step()) {
+    for (int64_t i = dk_sheet_first(); i < dk_sheet_end(s.n); i += blockDim.y) {
         const int64_t row = i / s.to_width;
         dk_store<V>(s.y.at + i * s.y.stride + channel,
                     Mode::template at<V>(s, row / s.to_height, (int)(row % s.to_height),

@@ -50,7 +50,7 @@ static __global__ void take_patches(DkCudaRows dx, DkCudaRows dy, int64_t rows, 
     if (c >= n_channels * p * p)
         return;
     const int64_t channel = c % n_channels, right = c / n_channels % p, down = c / n_channels / p;
-    for (int64_t i = dk_sheet_row(); i < rows; i += dk_sheet_step()) {
+    for (int64_t i = dk_sheet_first(); i < dk_sheet_end(rows); i += blockDim.y) {
         const int64_t line = ((i / (h * w) * n_channels + channel) * h + i / w % h) * p + down;
         dx.at[i * dx.stride + c] = dy.at[line * dy.stride + i % w * p + right];
     }

@@ -19,7 +19,7 @@ template <int V> static __global__ void gather(Gather g)
     const int64_t c = dk_sheet_column<V>();
     if (c >= g.columns)
         return;
-    for (int64_t i = dk_sheet_row(); i < g.n; i += dk_sheet_step()) {
+    for (int64_t i = dk_sheet_first(); i < dk_sheet_end(g.n); i += blockDim.y) {
         const int64_t row = g.rows[i % g.tokens];
         if (row < 0)
             continue;
@@ -72,7 +72,7 @@ static __global__ void patchify(Patches s)
     if (i >= s.channels * area)
         return;
     const int64_t channel = i / area, a = i % area / s.p, b = i % s.p;
-    for (int64_t token = dk_sheet_row(); token < n; token += dk_sheet_step()) {
+    for (int64_t token = dk_sheet_first(); token < dk_sheet_end(n); token += blockDim.y) {
         const int64_t plane = token / (s.h * s.w) * s.channels + channel;
         const int64_t row = (plane * s.h + token / s.w % s.h) * s.p + a;
         s.tokens.at[token * s.tokens.stride + i] =
@@ -92,7 +92,7 @@ static __global__ void unpatchify(Patches s)
     const int64_t x = dk_sheet_column<1>(), n = s.batch * s.channels * s.h * s.p;
     if (x >= s.w * s.p)
         return;
-    for (int64_t row = dk_sheet_row(); row < n; row += dk_sheet_step()) {
+    for (int64_t row = dk_sheet_first(); row < dk_sheet_end(n); row += blockDim.y) {
         const int64_t plane = row / (s.h * s.p), y = row % (s.h * s.p);
         const int64_t token = (plane / s.channels * s.h + y / s.p) * s.w + x / s.p;
         const int64_t place = (y % s.p * s.p + x % s.p) * s.channels + plane % s.channels;
