@@ -16,10 +16,31 @@ enum {
 
 /* Runs a kernel, block after block. */
 void cuda_host_run(const char *kernel, dim3 grid, dim3 block, size_t shared_bytes,
-                   const std::function<void()> &thread);
+                   const CudaHostKernel *bound);
 
 /* Ends the program where a red zone was written; `when` for the message. */
 void cuda_host_check_red_zones(const char *when);
+
+/* What the checking build adds; NULL: nothing. `shared` is the memory of all blocks' arrays. */
+struct CudaHostChecks {
+    void (*alloc)(unsigned char *data, size_t bytes);
+    void (*free)(unsigned char *data);
+    void (*begin)(unsigned char *shared, size_t bytes);
+    void (*block)(uint32_t block);
+    void (*barrier)();
+    void (*end)(const char *kernel);
+};
+extern const CudaHostChecks *cuda_host_checks;
+
+/* Of the thread that runs: whether there is one; its number; how often it has met its warp. */
+bool cuda_host_is_thread();
+int cuda_host_thread();
+int cuda_host_exchanges();
+/* Whether the thread may touch it and it is no memory of the card: its stack, the arguments, the
+ * indices; whether it is shared memory, and then of a declared array. */
+bool cuda_host_is_own(const void *at);
+bool cuda_host_is_shared(const void *at);
+bool cuda_host_is_in_array(const void *at, size_t bytes);
 
 /* The allocation, with its red zones, that `at` lies in; false: none. */
 struct CudaHostMemory {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <functional>
+#include <memory>
 
 #define CUDART_VERSION 12000
 
@@ -85,10 +86,16 @@ cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_
 cudaError_t cudaMemset2DAsync(void *to, size_t pitch, int value, size_t width, size_t height,
                               cudaStream_t stream);
 
-/* Not CUDA's: a launch, and other work in the stream's order. Recorded where the stream captures.
- */
+/* Not CUDA's. */
+struct CudaHostKernel {
+    size_t bytes; /* of the object, the arguments among them */
+    virtual void run() const = 0;
+    virtual ~CudaHostKernel() = default;
+};
+
+/* A launch, and other work in the stream's order. Recorded where the stream captures. */
 void cuda_host_launch(const char *kernel, dim3 grid, dim3 block, size_t shared_bytes,
-                      cudaStream_t stream, const std::function<void()> &thread);
+                      cudaStream_t stream, const std::shared_ptr<CudaHostKernel> &bound);
 void cuda_host_enqueue(cudaStream_t stream, const std::function<void()> &work);
 cudaError_t cuda_host_allow_shared(size_t bytes);
 

@@ -11,9 +11,9 @@
  *   - shared memory that is read before it is written (it is full of NaN before each block), or
  *     accessed out of its bounds;
  *   - launches and shared memory beyond what every card has;
- *   - in the checking build (DIM_CUDA_HOST_CHECK): each access to memory of the card is checked
- *     against what is allocated, and two threads of a block that touch the same bytes without a
- *     barrier between, one of them writing, are found;
+ *   - in the checking build (check.cc): each access is checked against what is allocated, and two
+ *     threads that touch the same bytes without a barrier in between, one of them writing, are
+ *     found; traffic is counted;
  *   - writes beside allocations, in every build.
  * Single-threaded: all of the program's CUDA calls come from one thread. */
 #ifndef CUDA_ON_HOST_H
@@ -220,15 +220,17 @@ static inline int __all_sync(unsigned mask, int predicate)
     return __ballot_sync(mask, predicate) == mask;
 }
 
-/* One thread runs at a time. Integers only, as in port.h. */
-static inline int atomicAdd(int *at, int value)
+/* One thread runs at a time. Integers only, as in port.h. Not instrumented: these are no races. */
+#define CUDA_HOST_ATOMIC static inline __attribute__((no_sanitize("thread"), noinline, unused))
+
+CUDA_HOST_ATOMIC int atomicAdd(int *at, int value)
 {
     const int old = *at;
     *at += value;
     return old;
 }
 
-static inline int atomicMax(int *at, int value)
+CUDA_HOST_ATOMIC int atomicMax(int *at, int value)
 {
     const int old = *at;
     *at = value > old ? value : old;
@@ -271,11 +273,26 @@ template <class T, size_t N> struct CudaHostShared<T[N]> {
     size_t name##_bytes_;                                                                          \
     type *const name = static_cast<type *>(cuda_host_shared_dynamic(&name##_bytes_))
 
-/* A thread of the kernel with its arguments as they are now. */
+/* A kernel with its arguments as they are at the launch. */
+template <class... P> struct CudaHostBound : CudaHostKernel {
+    void (*kernel)(P...);
+    std::tuple<P...> arguments;
+
+    CudaHostBound(void (*kernel_)(P...), P... arguments_)
+        : kernel(kernel_), arguments(arguments_...)
+    {
+        bytes = sizeof *this;
+    }
+    void run() const override
+    {
+        std::apply(kernel, arguments);
+    }
+};
+
 template <class... P, class... A>
-static inline std::function<void()> cuda_host_bind(void (*kernel)(P...), A... arguments)
+static inline std::shared_ptr<CudaHostKernel> cuda_host_bind(void (*kernel)(P...), A... arguments)
 {
-    return [kernel, kept = std::tuple<P...>(arguments...)] { std::apply(kernel, kept); };
+    return std::make_shared<CudaHostBound<P...>>(kernel, arguments...);
 }
 
 #define DK_PORT_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                             \

@@ -14,6 +14,7 @@ uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 bool (*cuda_host_stopped)(void *data);
 void *cuda_host_stopped_data;
+const CudaHostChecks *cuda_host_checks;
 
 namespace {
 
@@ -32,6 +33,7 @@ struct Thread {
     unsigned mask;
     uint64_t value;
     int source;
+    int exchanges; /* that it has been through */
 };
 
 /* One declaration of shared memory in the block at hand. */
@@ -43,7 +45,7 @@ struct Array {
 
 struct Launch {
     const char *kernel;
-    const std::function<void()> *thread;
+    const CudaHostKernel *bound;
     int n_threads;
     size_t dynamic_bytes;
 };
@@ -166,7 +168,7 @@ void make_stacks()
 /* What a fiber does: one thread, then back for good. */
 void live()
 {
-    (*launch.thread)();
+    launch.bound->run();
     now->state = DONE;
     void *unused;
     cuda_host_switch(&unused, scheduler);
@@ -346,6 +348,8 @@ bool pass_barrier()
     for (int i = 0; i < launch.n_threads; i++)
         if (threads[i].state == AT_BARRIER)
             threads[i].state = READY;
+    if (first && cuda_host_checks)
+        cuda_host_checks->barrier();
     return first != nullptr;
 }
 
@@ -370,6 +374,7 @@ void run_block(Order *o)
         t->state = FRESH;
         t->line = 0;
         t->mask = 0;
+        t->exchanges = 0;
         t->index = {(unsigned)i % blockDim.x, (unsigned)i / blockDim.x % blockDim.y,
                     (unsigned)i / blockDim.x / blockDim.y};
     }
@@ -437,6 +442,7 @@ void complete(const Thread *self)
         if (self->mask >> lane & 1) {
             lane_of(self, lane)->value = answers[lane];
             lane_of(self, lane)->state = READY;
+            lane_of(self, lane)->exchanges++;
         }
 }
 
@@ -461,6 +467,50 @@ uint64_t cuda_host_exchange(CudaHostExchange what, unsigned mask, uint64_t value
 int cuda_host_lane()
 {
     return (int)(now - threads) & 31;
+}
+
+bool cuda_host_is_thread()
+{
+    return now != nullptr;
+}
+
+int cuda_host_thread()
+{
+    return (int)(now - threads);
+}
+
+int cuda_host_exchanges()
+{
+    return now->exchanges;
+}
+
+static bool is_within(const void *at, const void *data, size_t bytes)
+{
+    const uintptr_t a = reinterpret_cast<uintptr_t>(at), b = reinterpret_cast<uintptr_t>(data);
+    return a >= b && a - b < bytes;
+}
+
+bool cuda_host_is_own(const void *at)
+{
+    return is_within(at, stacks, (size_t)(STACK_BYTES + GUARD_BYTES) * CUDA_HOST_THREADS) ||
+           is_within(at, launch.bound, launch.bound->bytes) ||
+           is_within(at, &threadIdx, sizeof threadIdx) ||
+           is_within(at, &blockIdx, sizeof blockIdx) || is_within(at, &blockDim, sizeof blockDim) ||
+           is_within(at, &gridDim, sizeof gridDim);
+}
+
+bool cuda_host_is_shared(const void *at)
+{
+    return is_within(at, shared, sizeof shared);
+}
+
+bool cuda_host_is_in_array(const void *at, size_t bytes)
+{
+    for (int i = 0; i < n_arrays; i++)
+        if (is_within(at, shared + arrays[i].offset, arrays[i].bytes))
+            return is_within(static_cast<const char *>(at) + bytes - 1, shared + arrays[i].offset,
+                             arrays[i].bytes);
+    return false;
 }
 
 void cuda_host_barrier(const char *file, int line)
@@ -502,7 +552,7 @@ void cuda_host_fault(const char *format, ...)
 }
 
 void cuda_host_run(const char *kernel, dim3 grid, dim3 block, size_t shared_bytes,
-                   const std::function<void()> &thread)
+                   const CudaHostKernel *bound)
 {
     Order *o = chosen_order();
     const uint64_t n = (uint64_t)grid.x * grid.y * grid.z, step = draw_step(o, n);
@@ -510,14 +560,20 @@ void cuda_host_run(const char *kernel, dim3 grid, dim3 block, size_t shared_byte
         make_stacks();
     gridDim = grid;
     blockDim = block;
-    launch = {kernel, &thread, (int)(block.x * block.y * block.z), shared_bytes};
+    launch = {kernel, bound, (int)(block.x * block.y * block.z), shared_bytes};
+    if (cuda_host_checks)
+        cuda_host_checks->begin(shared, sizeof shared);
     for (uint64_t i = 0; i < n; i++) {
         const uint64_t at = block_at(o, i, n, step);
         if (cuda_host_stopped && cuda_host_stopped(cuda_host_stopped_data))
             break;
         blockIdx = {(unsigned)(at % grid.x), (unsigned)(at / grid.x % grid.y),
                     (unsigned)(at / grid.x / grid.y)};
+        if (cuda_host_checks)
+            cuda_host_checks->block((uint32_t)at);
         run_block(o);
     }
+    if (cuda_host_checks)
+        cuda_host_checks->end(kernel);
     launch = {};
 }

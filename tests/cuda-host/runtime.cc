@@ -198,6 +198,8 @@ cudaError_t cudaMallocAsync(void **data, size_t bytes, cudaStream_t stream)
     memset(whole, CUDA_HOST_POISON, rounded + 2 * CUDA_HOST_RED);
     allocations()[whole + CUDA_HOST_RED] = bytes;
     held += bytes;
+    if (cuda_host_checks)
+        cuda_host_checks->alloc(whole + CUDA_HOST_RED, bytes);
     *data = whole + CUDA_HOST_RED;
     return cudaSuccess;
 }
@@ -242,6 +244,8 @@ cudaError_t cudaFreeAsync(void *data, cudaStream_t)
         cuda_host_fault("frees memory that is none of the card's");
     check_red_zones(found->first, found->second, "at its end");
     held -= found->second;
+    if (cuda_host_checks)
+        cuda_host_checks->free(static_cast<unsigned char *>(data));
     free(static_cast<unsigned char *>(data) - CUDA_HOST_RED);
     allocations().erase(found);
     return cudaSuccess;
@@ -322,7 +326,7 @@ static bool is_to_fail()
 }
 
 void cuda_host_launch(const char *kernel, dim3 grid, dim3 block, size_t shared_bytes,
-                      cudaStream_t stream, const std::function<void()> &thread)
+                      cudaStream_t stream, const std::shared_ptr<CudaHostKernel> &bound)
 {
     if (!is_launch(grid, block, shared_bytes))
         remember(cudaErrorInvalidConfiguration);
@@ -330,5 +334,5 @@ void cuda_host_launch(const char *kernel, dim3 grid, dim3 block, size_t shared_b
         remember(cudaErrorIllegalAddress);
     else
         cuda_host_enqueue(stream,
-                          [=] { cuda_host_run(kernel, grid, block, shared_bytes, thread); });
+                          [=] { cuda_host_run(kernel, grid, block, shared_bytes, bound.get()); });
 }

@@ -3,9 +3,9 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * usage: kern [--backend cpu|cuda] [--isa portable|portable16|avx2|avx512|onednn] [--threads N]
- * [--seed N] [--bench] [OPERATION...] Exit status: 0 all good, 1 a failure, 2 usage, 77 the back
- * end or the instruction set is not here. portable16: plain C with AVX-512's lanes. onednn: AVX2,
- * but the products are oneDNN's, whatever kernels it has for this processor. */
+ * [--seed N] [--bench] [--model] [OPERATION...] Exit status: 0 all good, 1 a failure, 2 usage, 77
+ * the back end or the instruction set is not here. portable16: plain C with AVX-512's lanes.
+ * onednn: AVX2, but the products are oneDNN's, whatever kernels it has for this processor. */
 #include "kern.h"
 
 #include "kernels/cpu/onednn.h"
@@ -48,6 +48,12 @@ static void run_fills(Kern *k, const KernOp *op, const int64_t *shape, uint64_t 
         run_case(k, op, shape, seed);
 }
 
+static void run_model(Kern *k, const KernOp *op, uint64_t seed)
+{
+    k->fill = KERN_NORMAL;
+    run_case(k, op, op->model, seed);
+}
+
 static void run_op(Kern *k, const KernOp *op, uint64_t seed)
 {
     k->n_cases = 0;
@@ -60,8 +66,7 @@ static void run_op(Kern *k, const KernOp *op, uint64_t seed)
             shape[j] = 1 + (int64_t)(kern_bits(k) % (uint64_t)op->limits[j]);
         run_fills(k, op, shape, seed);
     }
-    k->fill = KERN_NORMAL;
-    run_case(k, op, op->model, seed);
+    run_model(k, op, seed);
 }
 
 static void bench_op(Kern *k, const KernOp *op, uint64_t seed)
@@ -80,7 +85,7 @@ typedef struct {
     unsigned isa;
     int n_threads;
     uint64_t seed;
-    bool bench;
+    bool bench, model;              /* model: only the real model's shape */
     bool (*replace)(DkDevice *dev); /* puts what is under test into the table; NULL: it is there */
     const char *only[N_OPS];
     int n_only;
@@ -121,6 +126,8 @@ static bool parse(int argc, char **argv, Options *o)
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--bench") == 0)
             o->bench = true;
+        else if (strcmp(argv[i], "--model") == 0)
+            o->model = true;
         else if (argv[i][0] != '-' && o->n_only < N_OPS)
             o->only[o->n_only++] = argv[i];
         else if (strcmp(argv[i], "--backend") == 0 && ++i)
@@ -153,7 +160,7 @@ int main(int argc, char **argv)
     int n_run = 0;
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: kern [--backend cpu|cuda] [--isa portable|portable16|avx2|avx512|"
-                        "onednn] [--threads N] [--seed N] [--bench] [OPERATION...]\n");
+                        "onednn] [--threads N] [--seed N] [--bench] [--model] [OPERATION...]\n");
         return 2;
     }
     k.bench = o.bench;
@@ -163,7 +170,7 @@ int main(int argc, char **argv)
                       (!o.replace || o.replace(k.dev[1]));
     for (int i = 0; here && i < N_OPS; i++)
         if (wanted(&o, ops[i])) {
-            (o.bench ? bench_op : run_op)(&k, ops[i], o.seed);
+            (o.bench ? bench_op : o.model ? run_model : run_op)(&k, ops[i], o.seed);
             n_run++;
         }
     dk_device_close(&k.dev[0]);
