@@ -164,13 +164,13 @@ static gboolean import(const Options *o, const char *checkpoint, GError **error)
 {
     g_autofree char *keys = json_dumps(o->keys, JSON_COMPACT);
     const DimImport asked = {checkpoint, (const char *const *)o->autoencoder, o->classes, keys};
-    const char *on = o->common.device ? o->common.device : "auto";
     ToolProgress *progress = tool_progress_begin();
     DimTask task = {0};
     DimCheck check = {0};
 
     tool_progress_task(progress, "importing", &task);
-    DimDevice *device = dim_device_open(on, o->common.n_threads, error);
+    DimDevice *device =
+        tool_open_device(o->common.device, o->common.device != NULL, o->common.n_threads, error);
     const gboolean good = device && dim_import(&asked, o->output, device, &check, &task, error);
     tool_progress_end(&progress);
     dim_device_close(&device);
