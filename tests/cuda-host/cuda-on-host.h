@@ -25,7 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tuple>
 #include <type_traits>
 
 #define __global__
@@ -273,27 +272,66 @@ template <class T, size_t N> struct CudaHostShared<T[N]> {
     size_t name##_bytes_;                                                                          \
     type *const name = static_cast<type *>(cuda_host_shared_dynamic(&name##_bytes_))
 
-/* A kernel with its arguments as they are at the launch. */
+/* A kernel with its arguments as they are at the launch. In a namespace of each source's own: two
+ * of them may call different structures by one name. */
+namespace {
+template <class... P> struct CudaHostArguments;
+
+template <> struct CudaHostArguments<> {
+    template <class F, class... A> void call(F f, const A &...arguments) const
+    {
+        f(arguments...);
+    }
+};
+
+template <class T, class... P> struct CudaHostArguments<T, P...> {
+    T first;
+    CudaHostArguments<P...> others;
+
+    template <class F, class... A> void call(F f, const A &...before) const
+    {
+        others.call(f, before..., first);
+    }
+};
+
 template <class... P> struct CudaHostBound : CudaHostKernel {
     void (*kernel)(P...);
-    std::tuple<P...> arguments;
+    CudaHostArguments<P...> arguments;
 
-    CudaHostBound(void (*kernel_)(P...), P... arguments_)
-        : kernel(kernel_), arguments(arguments_...)
+    CudaHostBound(void (*kernel_)(P...), const CudaHostArguments<P...> &arguments_)
+        : kernel(kernel_), arguments(arguments_)
     {
         bytes = sizeof *this;
     }
     void run() const override
     {
-        std::apply(kernel, arguments);
+        arguments.call(kernel);
     }
 };
 
-template <class... P, class... A>
-static inline std::shared_ptr<CudaHostKernel> cuda_host_bind(void (*kernel)(P...), A... arguments)
+template <class... P> CudaHostArguments<P...> cuda_host_keep(P... arguments);
+
+template <> inline CudaHostArguments<> cuda_host_keep<>()
 {
-    return std::make_shared<CudaHostBound<P...>>(kernel, arguments...);
+    return {};
 }
+
+template <class T, class... P> CudaHostArguments<T, P...> cuda_host_keep_first(T first, P... others)
+{
+    return {first, cuda_host_keep<P...>(others...)};
+}
+
+template <class... P> CudaHostArguments<P...> cuda_host_keep(P... arguments)
+{
+    return cuda_host_keep_first<P...>(arguments...);
+}
+
+template <class... P, class... A>
+std::shared_ptr<CudaHostKernel> cuda_host_bind(void (*kernel)(P...), A... arguments)
+{
+    return std::make_shared<CudaHostBound<P...>>(kernel, cuda_host_keep<P...>(arguments...));
+}
+} // namespace
 
 #define DK_PORT_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                             \
     cuda_host_launch(#kernel, grid, block, shared_bytes, stream,                                   \
