@@ -324,7 +324,8 @@ static int run_train(ToolTrain *t, const Options *o)
         tool_train_say(t, "%s: stopped; `dim train --output %s` goes on", t->folder.folder,
                        t->folder.folder);
     else if (good) {
-        tool_train_status(t, "done", NULL, 0, 0, NAN, NULL);
+        const ToolTrainRow row = {.step = dim_trainer_at(t->trainer)};
+        tool_train_status(t, "done", &row, row.step, 0, NAN, NULL);
         tool_train_say(t, "%s: done; the model is %s", t->folder.folder,
                        t->replay ? tool_settings_text(&t->settings, "install") : t->folder.model);
     }

@@ -95,6 +95,7 @@ class TrainClass(unittest.TestCase):
         with open(os.path.join(run, "progress.json"), encoding="utf-8") as f:
             status = json.load(f)
         self.assertEqual((status["state"], status["class"], status["model"]), ("done", "stripes", model))
+        self.assertEqual((status["step"], status["fraction"]), (status["steps"], 1))
         self.assertEqual(self.contents(self.model), before)
 
     def test_tables(self):
