@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "error.h"
+
 struct DimDevice {
     DkDevice *dk;
     int n_models;
@@ -165,4 +167,9 @@ gboolean dim_dk_check(DkDevice *dk, const char *what, GError **error)
     g_set_error(error, DIM_ERROR, (int)codes[status], "%s: %s%s%s", what, dk_status_text(status),
                 known ? ": " : "", known ? problem : "");
     return FALSE;
+}
+
+gboolean dim_dk_fail_weight(DkDevice *dk, const char *name, guint64 bytes, GError **error)
+{
+    return dim_dk_check(dk, name, error) && dim_fail_memory(error, name, bytes);
 }

@@ -93,5 +93,8 @@ void dim_dk_follow(DkDevice *dk, const DimTask *task);
 
 /* dk's sticky status as a GError; TRUE when all is well. `what` was being done. */
 gboolean dim_dk_check(DkDevice *dk, const char *what, GError **error);
+/* Why dk made no weight of tensor `name`: its sticky status, else no memory for `bytes`. Always
+ * FALSE. */
+gboolean dim_dk_fail_weight(DkDevice *dk, const char *name, guint64 bytes, GError **error);
 
 #endif

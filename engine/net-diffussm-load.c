@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "model.h"
 #include "weights.h"
 
 /* ---- names and shapes ------------------------------------------------------------------------ */
@@ -192,7 +193,8 @@ static gboolean put_linear(DimNetLoad *load, const DimNetEntry *e, int pieces, G
 
     for (int i = 0; i < pieces; i++)
         if (!(to[i] = dk_weight_linear(load->dk, load->values + i * n * k, n, k)))
-            return dim_fail_memory(error, e->name, (guint64)(n * k) * sizeof *load->values);
+            return dim_dk_fail_weight(load->dk, e->name, (guint64)(n * k) * sizeof *load->values,
+                                      error);
     return TRUE;
 }
 
@@ -215,8 +217,8 @@ static gboolean put_scan(DimNetLoad *load, const DimNetEntry *e, GError **error)
     DkWeight *weight =
         dk_weight_s4d(load->dk, scan->decay, scan->gain, scan->skip, c->width, c->n_states);
     *(DkWeight **)e->to = weight;
-    return weight ||
-           dim_fail_memory(error, e->name, 4 * (guint64)c->width * c->n_states * sizeof(float));
+    return weight || dim_dk_fail_weight(load->dk, e->name,
+                                        4 * (guint64)c->width * c->n_states * sizeof(float), error);
 }
 
 static gboolean put(DimNetLoad *load, const DimNetEntry *e, GError **error)

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "error.h"
+#include "model.h"
 #include "weights.h"
 
 /* ---- names and shapes ------------------------------------------------------------------------ */
@@ -241,7 +242,7 @@ static gboolean put_weight(DimNetLoad *load, const DimNetEntry *e, float *values
         *to = dk_weight_linear(load->dk, values, n, count / n);
         stands = *to != NULL;
     }
-    return stands || dim_fail_memory(error, e->name, (guint64)count * sizeof *values);
+    return stands || dim_dk_fail_weight(load->dk, e->name, (guint64)count * sizeof *values, error);
 }
 
 static gboolean put(DimNetLoad *load, const DimNetEntry *e, GError **error)

@@ -4,6 +4,7 @@
 #include "net-dit.h"
 
 #include "error.h"
+#include "model.h"
 #include "weights.h"
 
 /* ---- names and shapes ------------------------------------------------------------------------ */
@@ -104,7 +105,8 @@ static gboolean put(DimNetLoad *load, const DimNetEntry *e, GError **error)
     }
     DkWeight *weight = dk_weight_linear(load->dk, load->values, n, count / n);
     *(DkWeight **)e->to = weight;
-    return weight || dim_fail_memory(error, e->name, (guint64)count * sizeof *load->values);
+    return weight ||
+           dim_dk_fail_weight(load->dk, e->name, (guint64)count * sizeof *load->values, error);
 }
 
 static gboolean walk_net(void *net, DimNetVisit visit, void *data, GError **error)

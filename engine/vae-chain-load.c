@@ -4,6 +4,7 @@
 #include "vae-chain.h"
 
 #include "error.h"
+#include "model.h"
 #include "task.h"
 
 static gboolean visit_layer(DimNeed *need, GString *text, DimNeedVisit visit, void *data)
@@ -240,9 +241,7 @@ static gboolean visit_load(const DimNeed *need, void *data)
         return FALSE;
     if (put_values(load, need, values))
         return TRUE;
-    g_set_error(load->error, DIM_ERROR, DIM_ERROR_NO_MEMORY, "no memory to pack " DIM_NAME,
-                need->name);
-    return FALSE;
+    return dim_dk_fail_weight(load->dk, need->name, tensor->count * sizeof *values, load->error);
 }
 
 gboolean dim_chain_load(DimChain *chain, DkDevice *dk, DimWeights *weights, DimLayerName name,

@@ -217,7 +217,7 @@ static DimAutoencoder *linear_load(DkDevice *dk, const void *config, double scal
         (!(parts & DIM_PARTS_ENCODER) || load_encode(dk, ae, mean, basis, gain)))
         return (DimAutoencoder *)ae;
     if (begun)
-        dim_fail_memory(error, file->origin, tensors[1]->count * sizeof(float));
+        dim_dk_fail_weight(dk, file->origin, tensors[1]->count * sizeof(float), error);
     linear_free(dk, (DimAutoencoder *)ae);
     return NULL;
 }
