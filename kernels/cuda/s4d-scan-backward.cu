@@ -50,7 +50,7 @@ static __device__ float put(const Gradient &s, int64_t first, float *u, float *d
 {
     float sum = 0;
     for (int j = 0; j < S4D_MINE; j++) {
-        const int64_t i = first + dk_s4d_token(j), c = dk_s4d_column();
+        const int64_t i = first + dk_s4d_token(j), c = dk_s4d_column(blockIdx.x);
         const int64_t row = blockIdx.z * s.n_tokens + (s.back ? s.n_tokens - 1 - i : i);
         const bool is_there = i < s.n_tokens && c < s.n_channels;
         const int64_t at = threadIdx.x % S4D_CHANNELS * S4D_PITCH + dk_s4d_token(j);

@@ -16,9 +16,10 @@
  * power lacks of the exact one, which was found in double; the error is that of S4D_TOKENS lags at
  * most.
  *
- * Launch: grid (blocks of 16 channels, chunks of tokens, pictures and directions), 128 threads: 8 a
- * channel, with 4 states each. Where there are more than 32 states a tile takes group after group.
- * u is read once a direction, y written once. The next tile is fetched while this one is computed.
+ * Launch: grid (blocks of 16 channels, each in every direction, chunks of tokens, pictures), 128
+ * threads: 8 a channel, with 4 states each. Where there are more than 32 states a tile takes group
+ * after group. u is read once a direction, by neighbouring blocks, so that the second one finds it
+ * in the second-level cache; y is written once. The next tile is fetched during this one's work.
  * Chunks are as in selective-scan.cu: where few channels are many tokens, a first pass finds the
  * state at the end of each chunk; it takes u and 4 of 6 multiply-adds twice. The sizes of one
  * picture and direction decide. */
@@ -35,7 +36,7 @@ struct S4d {
     int n_directions;
     int64_t n_tokens, n_channels, n_groups;
     int64_t chunk, n_chunks; /* tokens, a multiple of a tile's; how many */
-    float2 *ends; /* [pictures, directions][chunks][blocks][groups][S4D_CHANNELS * S4D_STATES] */
+    float2 *ends; /* [pictures][chunks][blocks, directions][groups][S4D_CHANNELS * S4D_STATES] */
     float2 *rest; /* the same: states between tiles, where there is more than one group */
 };
 
@@ -43,7 +44,13 @@ enum Pass { ENDS, OUTPUTS };
 
 static __device__ int direction(const S4d &s)
 {
-    return blockIdx.z % s.n_directions;
+    return blockIdx.x % s.n_directions;
+}
+
+/* Which 16 channels. */
+static __device__ int64_t channel_block(const S4d &s)
+{
+    return blockIdx.x / s.n_directions;
 }
 
 /* of[direction (s)]; arguments that are indexed would be copied to the stack. */
@@ -61,7 +68,7 @@ static __device__ int64_t place(const S4d &s, int64_t chunk, int64_t g)
 
 static __device__ void load_factors(const S4d &s, int64_t g, DkS4dFactors f[S4D_FEW])
 {
-    const int64_t e = (int64_t)blockIdx.x * S4D_CHANNELS + threadIdx.x / S4D_LANES;
+    const int64_t e = channel_block(s) * S4D_CHANNELS + threadIdx.x / S4D_LANES;
     const DkS4dFactors *from = chosen(s, s.factors) + (e * s.n_groups + g) * S4D_STATES +
                                threadIdx.x % S4D_LANES * S4D_FEW;
     for (int k = 0; k < S4D_FEW; k++)
@@ -90,29 +97,28 @@ static __device__ void carry(const S4d &s, int64_t g, const DkS4dFactors f[S4D_F
 /* The row of the i-th token in the direction; -1: there is none before `last`. */
 static __device__ int64_t row_of(const S4d &s, int64_t i, int64_t last)
 {
-    const int64_t picture = blockIdx.z / s.n_directions;
     if (i >= last)
         return -1;
-    return picture * s.n_tokens + (chosen(s, s.back) ? s.n_tokens - 1 - i : i);
+    return blockIdx.z * s.n_tokens + (chosen(s, s.back) ? s.n_tokens - 1 - i : i);
 }
 
 static __device__ void fetch(const S4d &s, int64_t first, int64_t last, float u[S4D_MINE])
 {
+    const int64_t from = dk_s4d_column(channel_block(s));
     for (int j = 0; j < S4D_MINE; j++) {
         const int64_t row = row_of(s, first + dk_s4d_token(j), last);
-        u[j] = row < 0 || dk_s4d_column() >= s.n_channels
-                   ? 0
-                   : s.u.at[row * s.u.stride + dk_s4d_column()];
+        u[j] = row < 0 || from >= s.n_channels ? 0 : s.u.at[row * s.u.stride + from];
     }
 }
 
 static __device__ void store(const S4d &s, int64_t first, int64_t last, const float *sum)
 {
-    const int64_t to = direction(s) * s.n_channels + dk_s4d_column();
+    const int64_t column = dk_s4d_column(channel_block(s));
+    const int64_t to = direction(s) * s.n_channels + column;
     for (int j = 0; j < S4D_MINE; j++) {
         const int64_t row = row_of(s, first + dk_s4d_token(j), last);
         float *at = s.y.at + row * s.y.stride + to;
-        if (row >= 0 && dk_s4d_column() < s.n_channels)
+        if (row >= 0 && column < s.n_channels)
             *at = sum[threadIdx.x % S4D_CHANNELS * S4D_PITCH + dk_s4d_token(j)] +
                   (s.accumulate ? *at : 0);
     }
@@ -167,7 +173,7 @@ static __device__ void put_aside(const S4d &s, float2 *rest, int64_t g, const fl
 template <Pass PASS> static __device__ void scan_tiles(const S4d &s, float *u, float *sum)
 {
     const int64_t first = blockIdx.y * s.chunk, last = min(first + s.chunk, s.n_tokens);
-    const int64_t e = (int64_t)blockIdx.x * S4D_CHANNELS + threadIdx.x / S4D_LANES;
+    const int64_t e = channel_block(s) * S4D_CHANNELS + threadIdx.x / S4D_LANES;
     const float skip = chosen(s, s.skip)[e];
     float2 *const rest = s.rest + (s.n_groups > 1 ? place(s, blockIdx.y, 0) : 0);
     DkS4dFactors f[S4D_FEW];
@@ -255,14 +261,13 @@ void dk_cuda_s4d_run(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahea
     }
     s.accumulate = accumulate;
     cut(&s);
-    const int64_t n_runs = u.sizes[0] * s.n_directions;
-    if (!find_room(dev, &s, n_runs))
+    if (!find_room(dev, &s, u.sizes[0] * s.n_directions))
         return;
-    const unsigned blocks = (unsigned)dk_cuda_ceil(s.n_channels, S4D_CHANNELS);
-    const unsigned n = (unsigned)s.n_chunks;
+    const unsigned blocks = (unsigned)(dk_cuda_ceil(s.n_channels, S4D_CHANNELS) * s.n_directions);
+    const unsigned n = (unsigned)s.n_chunks, n_pictures = (unsigned)u.sizes[0];
     if (n > 1)
-        DK_LAUNCH(dev, s4d_scan<ENDS>, dim3(blocks, n - 1, (unsigned)n_runs), S4D_THREADS, 0, s);
-    DK_LAUNCH(dev, s4d_scan<OUTPUTS>, dim3(blocks, n, (unsigned)n_runs), S4D_THREADS, 0, s);
+        DK_LAUNCH(dev, s4d_scan<ENDS>, dim3(blocks, n - 1, n_pictures), S4D_THREADS, 0, s);
+    DK_LAUNCH(dev, s4d_scan<OUTPUTS>, dim3(blocks, n, n_pictures), S4D_THREADS, 0, s);
 }
 
 void dk_cuda_s4d_scan(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahead,

@@ -38,10 +38,11 @@ static inline __device__ void dk_s4d_mend(float2 &x, float2 lack)
     x.y += more.y;
 }
 
-/* A thread's place in passes over memory: its column, and the tile's tokens it has. */
-static inline __device__ int64_t dk_s4d_column()
+/* A thread's place in passes over memory: its column of the block's channels, and the tile's
+ * tokens it has. */
+static inline __device__ int64_t dk_s4d_column(int64_t block)
 {
-    return (int64_t)blockIdx.x * S4D_CHANNELS + threadIdx.x % S4D_CHANNELS;
+    return block * S4D_CHANNELS + threadIdx.x % S4D_CHANNELS;
 }
 
 static inline __device__ int64_t dk_s4d_token(int j)
