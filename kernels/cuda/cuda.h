@@ -143,4 +143,7 @@ __typeof__(dk_s4d_hold_backward) dk_cuda_s4d_hold_backward;
 __typeof__(dk_neg_exp) dk_cuda_neg_exp;
 __typeof__(dk_neg_exp_backward) dk_cuda_neg_exp_backward;
 
+__typeof__(dk_attention_backward) dk_cuda_attention_backward;
+__typeof__(dk_bound_error) dk_cuda_bound_error;
+
 #endif

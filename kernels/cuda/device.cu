@@ -8,6 +8,7 @@
  *      cuda.h and nothing of CUDA's. Its head has the formula, the layout and the launch's shape.
  *      Arguments are checked already (dk.c), an error that sticks is, too.
  *   2. Its prototype in cuda.h, its line in fill_ops or fill_train below, its name in meson.build.
+ *      No slot stays open.
  *   3. tests/kern compares it with ref/, the kernels executed on the host in several orders of
  *      threads: `meson test --suite cuda`. tests/cuda-host/cuda-on-host.h says what that finds.
  * Activations are f32 and token-major; neighbouring threads take neighbouring channels, four at a
@@ -17,6 +18,7 @@
 #include "kernels/cuda/driver.h"
 #include "kernels/cuda/products.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +92,6 @@ static void fill_ops(DkOps *ops)
     ops->weight_conv2d = dk_cuda_weight_conv2d;
 }
 
-/* open: attention_backward, bound_error */
 static void fill_train(DkTrainOps *ops)
 {
     ops->weight_set = dk_cuda_weight_set;
@@ -114,32 +115,8 @@ static void fill_train(DkTrainOps *ops)
     ops->s4d_hold_backward = dk_cuda_s4d_hold_backward;
     ops->neg_exp = dk_cuda_neg_exp;
     ops->neg_exp_backward = dk_cuda_neg_exp_backward;
-}
-
-/* Stands for an operation that has no kernel yet. Every slot takes the device first; those that
- * answer a weight answer NULL. */
-static void *missing(DkDevice *dev)
-{
-    snprintf(dev->problem, sizeof dev->problem, "CUDA: the operation has no kernel yet");
-    dk_cuda(dev)->host->fail(dev, DK_UNSUPPORTED);
-    return nullptr;
-}
-
-/* How many slots of a table are open; they are closed by `missing`. */
-static int close_open_slots(void *table, size_t bytes)
-{
-    void *const filler = reinterpret_cast<void *>(missing);
-    int n = 0;
-    for (size_t i = 0; i < bytes; i += sizeof filler) {
-        char *const slot = static_cast<char *>(table) + i;
-        void *now;
-        memcpy(&now, slot, sizeof now);
-        if (!now) {
-            memcpy(slot, &filler, sizeof filler);
-            n++;
-        }
-    }
-    return n;
+    ops->attention_backward = dk_cuda_attention_backward;
+    ops->bound_error = dk_cuda_bound_error;
 }
 
 /* ---- the card -------------------------------------------------------------------------------- */
@@ -208,20 +185,25 @@ static void close_cuda(DkDevice *dev)
     dev->backend = nullptr;
 }
 
-/* DIM_CUDA_UNFINISHED lets tests open a device some of whose operations have no kernel yet. */
-static bool fill_tables(DkDevice *dev)
+/* Whether each of a table's slots has its function. */
+static bool is_full(const void *table, size_t bytes)
+{
+    void *slot;
+    for (size_t i = 0; i < bytes; i += sizeof slot) {
+        memcpy(&slot, static_cast<const char *>(table) + i, sizeof slot);
+        if (!slot)
+            return false;
+    }
+    return true;
+}
+
+static void fill_tables(DkDevice *dev)
 {
     fill_ops(&dev->ops);
     fill_train(&dev->train);
     dev->ops.sync = sync;
     dev->ops.close = close_cuda;
-    const int n_open = close_open_slots(&dev->ops, sizeof dev->ops) +
-                       close_open_slots(&dev->train, sizeof dev->train);
-    if (n_open == 0 || getenv("DIM_CUDA_UNFINISHED"))
-        return true;
-    snprintf(dev->problem, sizeof dev->problem,
-             "the CUDA module is not finished: %d operations have no kernel", n_open);
-    return false;
+    assert(is_full(&dev->ops, sizeof dev->ops) && is_full(&dev->train, sizeof dev->train));
 }
 
 static bool open_device(DkDevice *dev, const DkCudaHost *host)
@@ -251,6 +233,8 @@ extern "C" __attribute__((visibility("default"))) bool dk_cuda_module_open(DkDev
         return false;
     }
     const DkCudaDriver driver = dk_cuda_driver_look();
-    return judge_driver(&driver, dev->problem, sizeof dev->problem) && fill_tables(dev) &&
-           open_device(dev, host);
+    if (!judge_driver(&driver, dev->problem, sizeof dev->problem))
+        return false;
+    fill_tables(dev);
+    return open_device(dev, host);
 }

@@ -1,11 +1,9 @@
 /* Backward of gates and activations, the loss, and the optimiser's step.
  *
- * SPDX-License-Identifier: LGPL-3.0-or-later
- *
- * The loss and the sum of squares are sums of doubles in two launches: a block adds up RUN numbers,
- * then one block what they left. */
+ * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "kernels/cuda/columns.cuh"
 #include "kernels/cuda/elementwise.cuh"
+#include "kernels/cuda/sums.cuh"
 
 /* ---- gates and activations ------------------------------------------------------------------- */
 
@@ -66,67 +64,6 @@ void dk_cuda_act_backward(DkDevice *dev, DkTensor dx, DkTensor dy, DkTensor x, D
 
 /* ---- sums over all numbers ------------------------------------------------------------------- */
 
-enum { RUN_THREADS = 256, RUN = 32 * RUN_THREADS };
-
-/* Thread 0 gets the block's sum. */
-static inline __device__ double block_sum(double x)
-{
-    DK_SHARED(double, warps, [RUN_THREADS / 32]);
-    for (int far = 16; far > 0; far /= 2)
-        x += __shfl_xor_sync(0xffffffffu, x, far);
-    if (threadIdx.x % 32 == 0)
-        warps[threadIdx.x / 32] = x;
-    __syncthreads();
-    x = warps[0];
-    for (int i = 1; i < RUN_THREADS / 32; i++)
-        x += warps[i];
-    return x;
-}
-
-/* partials[block] = Σ op (row, column) over RUN of the n = rows · columns numbers. */
-template <class Op>
-static __global__ void sum_run(double *partials, int64_t n, int64_t columns, Op op)
-{
-    const int64_t first = (int64_t)blockIdx.x * RUN, last = min(first + RUN, n);
-    double sum = 0;
-    for (int64_t i = first + threadIdx.x; i < last; i += RUN_THREADS) {
-        const int64_t row = i < columns ? 0 : i / columns;
-        sum += op.at(row, i - row * columns);
-    }
-    sum = block_sum(sum);
-    if (threadIdx.x == 0)
-        partials[blockIdx.x] = sum;
-}
-
-static __global__ void sum_partials(double *to, const double *partials, int64_t n, double factor)
-{
-    double sum = 0;
-    for (int64_t i = threadIdx.x; i < n; i += RUN_THREADS)
-        sum += partials[i];
-    sum = block_sum(sum);
-    if (threadIdx.x == 0)
-        *to += factor * sum;
-}
-
-template <class Op>
-static void sum_all(DkDevice *dev, DkTensor to, DkTensor x, bool gapless, double factor, Op op)
-{
-    const int64_t n = dk_tensor_count(x), n_blocks = dk_cuda_ceil(n, RUN);
-    double *partials =
-        static_cast<double *>(dk_cuda_scratch(dev, (size_t)n_blocks * sizeof *partials));
-    if (!partials)
-        return;
-    DK_LAUNCH(dev, sum_run<Op>, dim3((unsigned)n_blocks), dim3(RUN_THREADS), 0, partials, n,
-              gapless ? n : dk_columns(x), op);
-    DK_LAUNCH(dev, sum_partials, dim3(1), dim3(RUN_THREADS), 0, static_cast<double *>(dk_data(to)),
-              partials, n_blocks, factor);
-}
-
-static bool is_gapless(DkTensor t)
-{
-    return dk_rows(t) == 1 || t.row_stride == dk_columns(t);
-}
-
 struct SquaredError {
     DkCudaRows dy, y, target;
     double factor;
@@ -143,7 +80,9 @@ void dk_cuda_squared_error(DkDevice *dev, DkTensor loss, DkTensor dy, DkTensor y
                            double factor)
 {
     const SquaredError op = {dk_cuda_rows(dy), dk_cuda_rows(y), dk_cuda_rows(target), factor};
-    sum_all(dev, loss, y, is_gapless(dy) && is_gapless(y) && is_gapless(target), factor, op);
+    dk_sum_all(dev, loss, y,
+               dk_cuda_is_gapless(dy) && dk_cuda_is_gapless(y) && dk_cuda_is_gapless(target),
+               factor, op);
 }
 
 struct Square {
@@ -157,7 +96,7 @@ struct Square {
 
 void dk_cuda_sum_squares(DkDevice *dev, DkTensor sum, DkTensor x)
 {
-    sum_all(dev, sum, x, is_gapless(x), 1, Square{dk_cuda_rows(x)});
+    dk_sum_all(dev, sum, x, dk_cuda_is_gapless(x), 1, Square{dk_cuda_rows(x)});
 }
 
 /* ---- the optimiser --------------------------------------------------------------------------- */

@@ -77,9 +77,9 @@ def main():
         good.append(check("host: no driver", "there is no CUDA driver: libcuda.so.1", arguments,
                           {"DIM_CUDA_MODULE": host, "DIM_CUDA_HOST_DRIVER": "absent"}))
         good.append(check("host: no memory", "memory", arguments,
-                          {"DIM_CUDA_MODULE": host, "DIM_CUDA_UNFINISHED": "1", "DIM_CUDA_HOST_MEMORY": "1000"}))
+                          {"DIM_CUDA_MODULE": host, "DIM_CUDA_HOST_MEMORY": "1000"}))
         good.append(check("host: a kernel fails", "pack: an illegal memory access", arguments,
-                          {"DIM_CUDA_MODULE": host, "DIM_CUDA_UNFINISHED": "1", "DIM_CUDA_HOST_FAIL": "1"}))
+                          {"DIM_CUDA_MODULE": host, "DIM_CUDA_HOST_FAIL": "1"}))
         for driver, expected in DRIVERS.items():
             good.append(check(f"host: {driver}", expected, arguments,
                               {"DIM_CUDA_MODULE": host, "DIM_CUDA_HOST_DRIVER": driver}))

@@ -37,7 +37,7 @@ def main():
     good = True
     for operation in (o.replace("-", "_") for o in operations):
         with tempfile.NamedTemporaryFile("r") as report:
-            env = {**os.environ, "DIM_CUDA_MODULE": module, "DIM_CUDA_UNFINISHED": "1", "DIM_CUDA_HOST_REPORT": report.name,
+            env = {**os.environ, "DIM_CUDA_MODULE": module, "DIM_CUDA_HOST_REPORT": report.name,
                    "DIM_CUDA_HOST_CACHE": str(CACHE_OF.get(operation, CACHE))}
             subprocess.run([kern, "--backend", "cuda", "--model", operation], env=env, check=True)
             lines = report.read().splitlines()

@@ -13,6 +13,15 @@
 
 enum { MAX_VARIABLES = 8, N_DIRECTIONS = 3 };
 
+/* Of ref, or of CUDA where the one argument says so. */
+static inline Check gradients_open(int argc, char **argv)
+{
+    const bool on_cuda = argc == 2 && strcmp(argv[1], "cuda") == 0;
+    const DkBackend backend = on_cuda ? DK_BACKEND_CUDA : DK_BACKEND_REF;
+    return (Check){.dev = check_memory(dk_device_open(backend, 1, 0)),
+                   .text = on_cuda ? "cuda" : "ref"};
+}
+
 typedef struct Case Case;
 struct Case {
     Check *check;

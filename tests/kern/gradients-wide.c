@@ -1,4 +1,4 @@
-/* The reference's backward operations that transformers and S4D add, against differences of the
+/* Backward operations that transformers and S4D add, ref's or CUDA's, against differences of the
  * forward ones; the variational bound also against numbers that were found another way.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
@@ -225,9 +225,9 @@ static void bound_values(Check *c)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    Check c = {.dev = check_memory(dk_device_open(DK_BACKEND_REF, 1, 0)), .text = "ref"};
+    Check c = gradients_open(argc, argv);
     attention(&c, 4, 4, 1);
     attention(&c, 3, 6, 2);
     for (int directions = AHEAD; directions <= (AHEAD | BACK); directions++)
@@ -236,6 +236,7 @@ int main(void)
     s4d_hold(&c, (float[D]){-1.9f, -2.1f, -3.8f});
     bound_error(&c);
     bound_values(&c);
+    EXPECT(&c, dk_sync(c.dev) == DK_OK);
     dk_device_close(&c.dev);
     return c.n_failures > 0;
 }

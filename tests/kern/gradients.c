@@ -368,9 +368,7 @@ static void adamw(Check *c)
 
 int main(int argc, char **argv)
 {
-    const bool on_cuda = argc == 2 && strcmp(argv[1], "cuda") == 0;
-    Check c = {.text = on_cuda ? "cuda" : "ref"};
-    c.dev = check_memory(dk_device_open(on_cuda ? DK_BACKEND_CUDA : DK_BACKEND_REF, 1, 0));
+    Check c = gradients_open(argc, argv);
     linear(&c);
     conv2d(&c, (DkPad){0, 0, 0, 0});
     conv2d(&c, (DkPad){1, 2, 0, 1});
