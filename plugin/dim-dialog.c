@@ -17,18 +17,30 @@ typedef struct
   GMainLoop           *loop;
   DimJob              *job;
   DimPicture          *picture;
-  guint                timer; /* while a run goes on */
+  guint                timer;   /* while a run goes on */
+  gboolean             noticed; /* what the job had to say of the run is shown */
   gboolean             done;
 } DimDialog;
+
+/* Once a run, as it is read aloud; it stays when the run is stopped. */
+static void
+show_notice (DimDialog *dialog)
+{
+  g_autofree char *notice = dialog->noticed ? NULL : dim_job_notice (dialog->job);
+
+  if (notice == NULL)
+    return;
+  dim_panel_show_message (dialog->panel, notice);
+  dialog->noticed = TRUE;
+}
 
 /* A run that ended without a picture: the settings are back, and say why. */
 static void
 back_to_settings (DimDialog *dialog, const GError *error)
 {
-  gboolean stopped = g_error_matches (error, DIM_ERROR, DIM_ERROR_CANCELLED);
-
   dim_panel_set_running (dialog->panel, FALSE);
-  dim_panel_show_message (dialog->panel, stopped ? NULL : error->message);
+  if (!g_error_matches (error, DIM_ERROR, DIM_ERROR_CANCELLED))
+    dim_panel_show_message (dialog->panel, error->message);
 }
 
 static gboolean
@@ -41,6 +53,7 @@ poll_job (gpointer data)
 
   dim_panel_set_progress (dialog->panel, fraction, text);
   dialog->host->progress (fraction, text);
+  show_notice (dialog);
   if (!dim_job_wait (dialog->job, 0))
     return G_SOURCE_CONTINUE;
   dialog->timer = 0;
@@ -61,6 +74,7 @@ on_generate (DimPanel *panel, DimDialog *dialog)
   dim_panel_get_recipe (panel, &recipe);
   dim_panel_show_message (panel, NULL);
   dim_panel_set_running (panel, TRUE);
+  dialog->noticed = FALSE;
   dim_job_start (dialog->job, &recipe);
   dim_recipe_clear (&recipe);
   dialog->timer = g_timeout_add (POLL_MILLISECONDS, poll_job, dialog);

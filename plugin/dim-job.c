@@ -34,6 +34,7 @@ struct DimJob
   double      shown;   /* the fraction last answered */
   DimPicture  picture; /* of an ended run, or else: */
   GError     *error;
+  char       *notice;
 
   /* Of the job's thread only: what is kept between runs. */
   DimDevice *device;
@@ -88,8 +89,18 @@ enter (DimJob *job, DimJobState state, DimSampler *sampler, GError **error)
 }
 
 static void
+set_notice (DimJob *job, const char *why)
+{
+  g_mutex_lock (&job->lock);
+  g_free (job->notice);
+  job->notice = why == NULL ? NULL : g_strdup_printf ("Runs on the CPU: %s", why);
+  g_mutex_unlock (&job->lock);
+}
+
+static void
 forget_model (DimJob *job)
 {
+  set_notice (job, NULL);
   dim_model_close (&job->model);
   dim_device_close (&job->device);
   g_clear_pointer (&job->hash, g_free);
@@ -117,6 +128,7 @@ load (DimJob *job, const DimModelInfo *info, const DimOptions *options, GError *
   job->device = dim_device_open (options->device, options->n_threads, error);
   if (job->device == NULL)
     return FALSE;
+  set_notice (job, dim_device_notice (job->device, FALSE));
   job->model = dim_model_open (job->device, info->folder, DIM_PARTS_BACKBONE | DIM_PARTS_DECODER,
                                options->precision, &job->loading, error);
   return job->model != NULL;
@@ -382,6 +394,17 @@ dim_job_wait (DimJob *job, int milliseconds)
   ended = job->state == DIM_JOB_ENDED;
   g_mutex_unlock (&job->lock);
   return ended;
+}
+
+char *
+dim_job_notice (DimJob *job)
+{
+  char *notice;
+
+  g_mutex_lock (&job->lock);
+  notice = g_strdup (job->notice);
+  g_mutex_unlock (&job->lock);
+  return notice;
 }
 
 gboolean

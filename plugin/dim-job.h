@@ -40,6 +40,9 @@ void dim_job_cancel (DimJob *job);
 /* 0..1 of the present run, never decreasing; `text` says what it is at, and how long it will take.
  */
 double dim_job_progress (DimJob *job, char *text, gsize text_size);
+/* Why the run is on the CPU, where the machine seems to have a card; NULL: nothing is to be said.
+ * The caller frees it. */
+char *dim_job_notice (DimJob *job);
 /* Waits until the run has ended, or for that long; TRUE: it has ended. 0 only asks. */
 gboolean dim_job_wait (DimJob *job, int milliseconds);
 /* What an ended run leaves: the caller's from here on. */
