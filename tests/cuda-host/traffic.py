@@ -29,6 +29,8 @@ MOST_OF = {
     ("s4d_scan_backward", "add_pictures"): 1.34,
     # 16 of those 32 bytes, once a picture; 256 tokens are little beside them
     ("s4d_scan_backward", "gather_gradient"): 1.3,
+    # three sectors in all, half of them used
+    ("bound_error", "dk_sum_partials"): 2.0,
 }
 
 
