@@ -22,34 +22,54 @@ static gboolean add_tensor(const char *name, int rank, const gint64 *sizes, void
     return dim_weights_add(data, &entry, name, strlen(name), error);
 }
 
+/* What the numbers of one tensor are made of. */
+typedef struct {
+    double middle, spread;
+    gint64 counts;    /* the logarithms of 1 to so many, over and over, are added; 0: none */
+    gboolean is_step; /* of the exponential, through the inverse softplus */
+} Range;
+
 /* The ranges that training starts from, where a number is no plain weight: a gain about 1, a scan's
- * decay, a step of 0.001 to 1. `u` is uniform in (-1, 1). */
-static double value_of(const DimTensor *t, gint64 i, double u)
+ * decay, a step of 0.001 to 1. */
+static Range range_of(const DimTensor *t)
 {
-    const gboolean is_gain = g_str_has_suffix(t->name, ".weight") || !strcmp(t->name, "scale") ||
-                             g_str_has_suffix(t->name, "attn1.D");
+    const gboolean is_weight = g_str_has_suffix(t->name, ".weight");
+    const gboolean is_gain =
+        is_weight || !strcmp(t->name, "scale") || g_str_has_suffix(t->name, "attn1.D");
     const double fan_in = (double)t->count / (double)MAX(t->sizes[0], 1);
 
     if (g_str_has_suffix(t->name, "A_log") || g_str_has_suffix(t->name, "A_imag"))
-        return log(1 + (double)(i % t->sizes[1])) + 0.1 * u;
+        return (Range){.spread = 0.1, .counts = t->sizes[1]};
     if (g_str_has_suffix(t->name, "log_A_real"))
-        return log(0.5) + 0.1 * u;
+        return (Range){.middle = log(0.5), .spread = 0.1};
     if (g_str_has_suffix(t->name, "log_dt"))
-        return log(0.05) + u;
-    if (g_str_has_suffix(t->name, "dt_proj.bias")) /* the inverse softplus */
-        return log(expm1(exp(log(0.01) + log(10) * u)));
+        return (Range){.middle = log(0.05), .spread = 1};
+    if (g_str_has_suffix(t->name, "dt_proj.bias"))
+        return (Range){.middle = log(0.01), .spread = log(10), .is_step = TRUE};
     if (t->rank == 1)
-        return is_gain ? 1 + 0.3 * u : 0.3 * u;
-    return g_str_has_suffix(t->name, ".weight") ? u * sqrt(3 / fan_in) : 0.5 * u;
+        return (Range){.middle = is_gain ? 1 : 0, .spread = 0.3};
+    return (Range){.spread = is_weight ? sqrt(3 / fan_in) : 0.5};
+}
+
+/* Number i of a tensor; `u` is uniform in (-1, 1). */
+static double value_of(const Range *range, gint64 i, double u)
+{
+    const double value = range->middle + range->spread * u;
+
+    if (range->counts)
+        return log(1 + (double)(i % range->counts)) + value;
+    return range->is_step ? log(expm1(exp(value))) : value;
 }
 
 /* As in a file: little-endian. Answers where the next tensor goes. */
 static float *fill_tensor(DimEntry *entry, int index, float *p)
 {
+    const Range range = range_of(&entry->tensor);
+
     entry->data = (const guint8 *)p;
     for (gint64 k = 0; k < entry->tensor.count; k++) {
         const double u = 2 * dim_random_uniform(0, DIM_RANDOM_WEIGHTS, index, (guint32)k) - 1;
-        const float value = (float)value_of(&entry->tensor, k, u);
+        const float value = (float)value_of(&range, k, u);
         guint32 bits;
         memcpy(&bits, &value, sizeof bits);
         bits = GUINT32_TO_LE(bits);
