@@ -18,9 +18,11 @@ typedef struct {
 
 typedef struct {
     int repeat;
-    double median, least; /* seconds of one evaluation */
-    double cpu;           /* least processor time of one, all threads together */
-    double total;         /* seconds of all */
+    double median, least;  /* seconds of one evaluation */
+    double cpu;            /* least processor time of one, all threads together */
+    double total;          /* seconds of all */
+    double load, load_cpu; /* seconds until the model was there, and their processor time */
+    gint64 weights;        /* bytes that it then held */
     int n_stages;
     DimStage stages[STAGES_MAX]; /* of all */
 } Times;
@@ -73,17 +75,31 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+typedef struct {
+    gint64 wall;
+    clock_t cpu;
+} Clock;
+
+static Clock clock_begin(void)
+{
+    return (Clock){g_get_monotonic_time(), clock()};
+}
+
+static void clock_end(Clock begin, double *seconds, double *cpu)
+{
+    *seconds = (double)(g_get_monotonic_time() - begin.wall) * 1e-6;
+    *cpu = (double)(clock() - begin.cpu) / CLOCKS_PER_SEC;
+}
+
 static gboolean evaluate(DimModel *model, const ToolInputs *inputs, double *seconds, double *cpu,
                          GError **error)
 {
     DimArray output = {0};
-    const gint64 begin = g_get_monotonic_time();
-    const clock_t cpu_begin = clock();
+    const Clock begin = clock_begin();
     const gboolean ok =
         dim_model_forward(model, &inputs->x, inputs->t.data, inputs->y, &output, NULL, error);
 
-    *seconds = (double)(g_get_monotonic_time() - begin) * 1e-6;
-    *cpu = (double)(clock() - cpu_begin) / CLOCKS_PER_SEC;
+    clock_end(begin, seconds, cpu);
     dim_array_clear(&output);
     return ok;
 }
@@ -131,9 +147,10 @@ static void print_table(const DimModelInfo *info, const DimDevice *device, const
 
     g_print("%s, %s\n", name, dim_device_describe(device));
     g_print("one evaluation of [%d, %d, %d, %d]: median %.2f ms, least %.2f ms of %d, "
-            "least processor time %.2f ms\n\n",
+            "least processor time %.2f ms\n",
             (int)sizes[0], (int)sizes[1], (int)sizes[2], (int)sizes[3], times->median * 1e3,
             times->least * 1e3, times->repeat, times->cpu * 1e3);
+    g_print("loaded in %.2f s, processor time %.2f s\n\n", times->load, times->load_cpu);
     g_print("%-18s %8s %10s %7s %9s\n", "stage", "calls", "ms", "share", "GFLOP/s");
     for (int i = 0; i < times->n_stages; i++) {
         const DimStage *s = &times->stages[i];
@@ -148,8 +165,8 @@ static void print_table(const DimModelInfo *info, const DimDevice *device, const
             100 * rest / times->total);
     g_print("%-18s %8s %10.3f %6.1f%% %9.1f\n\n", "whole", "", times->total * 1e3 / times->repeat,
             100.0, rate(flop, times->total));
-    g_print("memory: %.1f MB held, %.1f MB at the most\n", (double)held * 1e-6,
-            (double)peak * 1e-6);
+    g_print("memory: %.1f MB held, %.1f MB of them weights, %.1f MB at the most\n",
+            (double)held * 1e-6, (double)times->weights * 1e-6, (double)peak * 1e-6);
 }
 
 static json_t *stage_json(const DimStage *s, const Times *times)
@@ -173,12 +190,13 @@ static void print_json(const DimModelInfo *info, const DimDevice *device, const 
         json_array_append_new(stages, stage_json(&times->stages[i], times));
         flop += times->stages[i].flop;
     }
-    json_t *root =
-        json_pack("{s:s, s:s, s:o, s:i, s:f, s:f, s:f, s:f, s:o, s:{s:I, s:I}}", "model",
-                  info->name, "device", dim_device_describe(device), "x", sizes, "repeat",
-                  times->repeat, "median_ms", times->median * 1e3, "least_ms", times->least * 1e3,
-                  "least_cpu_ms", times->cpu * 1e3, "gflops", rate(flop, times->total), "stages",
-                  stages, "memory", "bytes", (json_int_t)held, "peak_bytes", (json_int_t)peak);
+    json_t *root = json_pack(
+        "{s:s, s:s, s:o, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:{s:I, s:I, s:I}}", "model",
+        info->name, "device", dim_device_describe(device), "x", sizes, "repeat", times->repeat,
+        "load_ms", times->load * 1e3, "load_cpu_ms", times->load_cpu * 1e3, "median_ms",
+        times->median * 1e3, "least_ms", times->least * 1e3, "least_cpu_ms", times->cpu * 1e3,
+        "gflops", rate(flop, times->total), "stages", stages, "memory", "weights",
+        (json_int_t)times->weights, "bytes", (json_int_t)held, "peak_bytes", (json_int_t)peak);
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     g_print("%s\n", text);
     free(text);
@@ -195,8 +213,11 @@ static gboolean bench(const Options *options, GError **error)
     Times times = {.repeat = options->repeat};
     gboolean ok = !options->inputs || tool_read_inputs(options->inputs, &inputs, error);
 
+    const Clock begin = clock_begin();
     if (ok && (model = tool_open_model(&options->common, DIM_PARTS_BACKBONE, &device, error))) {
         const DimModelInfo *info = dim_model_info(model);
+        clock_end(begin, &times.load, &times.load_cpu);
+        times.weights = dim_device_bytes(device, NULL);
         ok = (options->inputs || native_inputs(info, &inputs, error)) &&
              measure(model, device, &inputs, &times, error);
         if (ok)
