@@ -1,11 +1,10 @@
-/* Writes a checkpoint of any backbone family with random weights, a bare state dict as safetensors.
+/* Writes a checkpoint of any family with random weights, a bare state dict as safetensors.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
  *     make-checkpoint FAMILY CONFIG TABLE_SIDE FILE
  *
- * CONFIG is backbone.config as JSON, TABLE_SIDE of a dim the side of the position table in tokens.
- */
+ * CONFIG is the family's as JSON, TABLE_SIDE of a dim the side of the position table in tokens. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,24 +29,38 @@ static gboolean save(const DimWeights *weights, const char *file, GError **error
     return dim_tensors_save(file, n, names, arrays, error);
 }
 
+/* The tensors of a family; NULL and no error: there is no such family. */
+static DimWeights *list(const char *family, const json_t *json, int table_side, GError **error)
+{
+    const DimNetClass *net = dim_net_class(family);
+    const DimAutoencoderClass *autoencoder = dim_autoencoder_class(family);
+
+    if (net) {
+        g_autofree void *config = net->parse(json, "CONFIG", error);
+        return config ? dim_weights_list_net(net, config, table_side, error) : NULL;
+    }
+    if (!autoencoder)
+        return NULL;
+    g_autofree void *config = autoencoder->parse(json, "CONFIG", error);
+    return config ? dim_weights_list_autoencoder(autoencoder, config, error) : NULL;
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
-    const DimNetClass *net = argc == 5 ? dim_net_class(argv[1]) : NULL;
+    json_t *json = argc == 5 ? dim_json_parse(argv[2], strlen(argv[2]), "CONFIG", &error) : NULL;
+    DimWeights *weights = json ? list(argv[1], json, atoi(argv[3]), &error) : NULL;
 
-    if (!net) {
-        fprintf(stderr, "usage: make-checkpoint dim|dit|diffussm CONFIG TABLE_SIDE FILE\n");
+    json_decref(json);
+    if (!weights && !error) {
+        fprintf(stderr, "usage: make-checkpoint dim|dit|diffussm|kl|tae|linear CONFIG TABLE_SIDE "
+                        "FILE\n");
         return 2;
     }
-    json_t *json = dim_json_parse(argv[2], strlen(argv[2]), "CONFIG", &error);
-    g_autofree void *config = json ? net->parse(json, "CONFIG", &error) : NULL;
-    DimWeights *weights = config ? dim_weights_list_net(net, config, atoi(argv[3]), &error) : NULL;
     const gboolean good =
         weights && dim_weights_fill(weights, &error) && save(weights, argv[4], &error);
-
     if (!good)
         fprintf(stderr, "make-checkpoint: %s\n", error->message);
     dim_weights_close(&weights);
-    json_decref(json);
     return good ? 0 : 1;
 }
