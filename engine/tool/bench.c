@@ -39,12 +39,24 @@ static void fill(DimArray *x)
     g_rand_free(random);
 }
 
+/* Picture pixels a pixel of the backbone's grid. Without an autoencoder nothing says it: colours
+ * are pixels themselves, more channels than three are latents, which published models have 8 times
+ * smaller. */
+static int grid_pixels(const DimModelInfo *info)
+{
+    enum { COLOURS = 3, PUBLISHED = 8 };
+
+    if (info->autoencoder.family)
+        return info->autoencoder.factor;
+    return info->backbone.channels > COLOURS ? PUBLISHED : 1;
+}
+
 /* What a sampler asks at native size: the same picture with a class and, where the model can be
  * guided, without. */
 static gboolean native_inputs(const DimModelInfo *info, ToolInputs *inputs, GError **error)
 {
     const gboolean guided = info->unconditional_class >= 0;
-    const int pixels = info->autoencoder.family ? info->autoencoder.factor : 1;
+    const int pixels = grid_pixels(info);
     const int patch = info->backbone.factor,
               side = (info->native_size / pixels + patch - 1) / patch * patch;
     const gint64 batch = guided ? 2 : 1;

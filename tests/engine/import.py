@@ -197,10 +197,20 @@ def try_interrupt(root):
     check(not (root / "stopped").exists(), "interrupted: it is there")
 
 
+def try_bench(root):
+    """Of an imported backbone without an autoencoder, `dim bench` takes the latents that it was trained on."""
+    for case, batch, channels in (("dit/forward-p2", 2, 4), ("dit/forward-pixels", 1, 3)):
+        side = json.loads((golden / case / "model.json").read_text())["backbone"]["config"]["input_size"]
+        done = run("bench", "--model", root / case.replace("/", "-"), "--repeat", 1, "--json")
+        check(done.returncode == 0 and json.loads(done.stdout)["x"] == [batch, channels, side, side],
+              f"bench: {case}: {done.stderr} {done.stdout}")
+
+
 with tempfile.TemporaryDirectory() as name:
     top = pathlib.Path(name)
     for case_name, keys in cases.items():
         try_golden(top, case_name, keys)
+    try_bench(top)
     try_names(top)
     try_refused(top)
     try_links(top)
