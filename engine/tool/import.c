@@ -144,8 +144,10 @@ static double bytes_of(const DimModelInfo *info)
 
 static void report(const DimModelInfo *info, const DimCheck *check)
 {
+    g_autofree char *memory = g_format_size((guint64)bytes_of(info));
+
     tool_info_print(info);
-    g_print("  memory       %.1f GB%s\n", bytes_of(info) / 1e9,
+    g_print("  memory       %s%s\n", memory,
             info->parts & DIM_PARTS_DECODER ? " for a picture of the native size" : " of weights");
     if (!info->license)
         g_print("  license      unknown: ask its authors\n");
