@@ -68,11 +68,13 @@ class Host:
         return [self.console, "-idf", "--quit", "--batch-interpreter=plug-in-script-fu-eval", "-b", f'(load "{script}")']
 
     def plug_in_pids(self):
-        """Processes of the plug-in under test."""
+        """Processes of the plug-in that this GIMP started; another test's have the same program."""
+        mine = str(self.folder).encode()
         found = []
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and os.readlink(entry / "exe") == self.plug_in:
+                if entry.name.isdigit() and os.readlink(entry / "exe") == self.plug_in \
+                        and mine in (entry / "environ").read_bytes():
                     found.append(int(entry.name))
             except OSError:
                 pass
