@@ -376,7 +376,7 @@ typedef enum {
     DIM_TRAINING_STOPPED,  /* goes on where it is asked to; so does one whose process was killed */
     DIM_TRAINING_FAILED,
     DIM_TRAINING_DONE,
-    DIM_TRAINING_ENDING    /* stopped or failed, and its process is not quite gone */
+    DIM_TRAINING_ENDING    /* stopped, failed or done, and its process is not quite gone */
 } DimTrainingState;
 
 typedef struct {

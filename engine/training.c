@@ -122,11 +122,11 @@ static void settle(DimTraining *t)
 {
     const gboolean at_work = is_at_work(t->pid, t->folder);
 
-    if (t->state == DIM_TRAINING_DONE || (at_work && t->state <= DIM_TRAINING_TRAINING))
-        return;
-    if (at_work) /* it has yet to put its things away */
+    if (at_work && t->state > DIM_TRAINING_TRAINING) /* it has yet to put its things away */
         t->state = DIM_TRAINING_ENDING;
-    else if (t->state <= DIM_TRAINING_TRAINING)
+    if (at_work || t->state == DIM_TRAINING_DONE)
+        return;
+    if (t->state <= DIM_TRAINING_TRAINING)
         t->state = t->can_resume ? DIM_TRAINING_STOPPED : DIM_TRAINING_FAILED;
     if (t->state == DIM_TRAINING_FAILED && !t->message)
         t->message = last_words(t->folder);

@@ -113,7 +113,7 @@ static void states(void)
         {"training", TRUE, DIM_TRAINING_TRAINING, DIM_TRAINING_STOPPED},
         {"stopped", TRUE, DIM_TRAINING_ENDING, DIM_TRAINING_STOPPED},
         {"failed", TRUE, DIM_TRAINING_ENDING, DIM_TRAINING_FAILED},
-        {"done", TRUE, DIM_TRAINING_DONE, DIM_TRAINING_DONE},
+        {"done", TRUE, DIM_TRAINING_ENDING, DIM_TRAINING_DONE},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
