@@ -266,6 +266,7 @@ typedef struct {
     int             upsample;      /* DIM_UPSAMPLE_AUTO, DIM_UPSAMPLE_OFF or the factor */
     int             tile;          /* as in dim_model_decode */
     DimSeamless     seamless;
+    gboolean        windows;       /* sizes above the native one are evaluated in windows of it */
     double          guidance_low, guidance_high; /* guided at times tc from low to high only (1: all noise, 0: none); 0, 1: always */
     DimRng          rng;
     const DimArray *noise;         /* x [1,C,H,W] on the working grid, in place of the seed's; may be NULL */
@@ -338,6 +339,7 @@ typedef struct {
     DimPrecision precision;     /* precision=auto|f32|bf16 */
     int          tile;          /* tile=N; -1 */
     DimSeamless  seamless;      /* seamless=off|x|y|both */
+    gboolean     windows;       /* windows=off|on */
     double       guidance_low, guidance_high; /* guidance-interval=LO,HI; 0, 1 */
     DimRng       rng;           /* rng=philox|torch */
 } DimOptions;

@@ -38,8 +38,14 @@ gboolean dim_grid_for(const DimModelSpec *spec, const DimParams *params, DimGrid
     grid->seamless = params->seamless;
     grid->margin_width = params->seamless & DIM_SEAMLESS_X ? codec.margin : 0;
     grid->margin_height = params->seamless & DIM_SEAMLESS_Y ? codec.margin : 0;
-    return fit(params->width, grid->pixels, facts.width_multiple, grid->upsample, &grid->width) &&
-           fit(params->height, grid->pixels, facts.height_multiple, grid->upsample, &grid->height);
+    if (!fit(params->width, grid->pixels, facts.width_multiple, grid->upsample, &grid->width) ||
+        !fit(params->height, grid->pixels, facts.height_multiple, grid->upsample, &grid->height) ||
+        !fit(spec->info.native_size, grid->pixels, facts.width_multiple, 1, &grid->window_width) ||
+        !fit(spec->info.native_size, grid->pixels, facts.height_multiple, 1, &grid->window_height))
+        return FALSE;
+    grid->window_width = params->windows ? MIN(grid->window_width, grid->width) : grid->width;
+    grid->window_height = params->windows ? MIN(grid->window_height, grid->height) : grid->height;
+    return TRUE;
 }
 
 void dim_grid_units(const DimModelSpec *spec, const DimParams *params, gint64 *width,

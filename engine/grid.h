@@ -10,6 +10,7 @@ typedef struct {
     int width, height; /* of the working grid, in latent pixels */
     int upsample;      /* the factor between it and the small pass' grid, 1: no small pass */
     int pixels;        /* of the picture to one of the grid, one way */
+    int window_width, window_height; /* of one evaluation; the whole grid without windows */
     DimSeamless seamless;
     /* Grid pixels that decoding takes around the sample from its far side, on each side of it. */
     int margin_width, margin_height;

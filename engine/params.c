@@ -11,6 +11,7 @@
 #include "seamless.h"
 #include "text.h"
 #include "upsample.h"
+#include "windows.h"
 
 void dim_params_init(DimParams *params, const DimModelInfo *info)
 {
@@ -80,21 +81,23 @@ static double backbone_flop(const DimModelSpec *spec, const DimParams *params,
     const DimMethod *method = shape->method;
     const int m = shape->grid.upsample, h = shape->grid.height, w = shape->grid.width;
     int n_large[3] = {0}, n_small[3] = {0}; /* by their batch */
+    const int n_all = params->steps * method->stages;
     double flop = 0;
 
-    for (int i = 0; i < params->steps * method->stages; i++) {
+    for (int i = 0; i < n_all; i++) {
         const int point = i / method->stages + i % method->stages;
         const double tc = method->grid(spec->timesteps, params->steps, point);
         const int batch = dim_shape_batch(shape, tc);
-        const int n = dim_seamless_rolls(params->seamless, i == params->steps * method->stages - 1);
-        n_large[batch] += n;
+        const int n = dim_seamless_rolls(params->seamless, i == n_all - 1);
+        n_large[batch] += n * dim_windows_count(&shape->grid, params->seed, i, i == n_all - 1);
         if (m > 1 && dim_upsample_wanted(upsample->eta, upsample->t, tc))
             n_small[batch] += n;
     }
     *evaluations = 0;
     for (int batch = 1; batch <= shape->batch; batch++) {
         *evaluations += batch * (n_large[batch] + n_small[batch]);
-        flop += n_large[batch] * spec->net->flop(spec->net_config, batch, h, w);
+        flop += n_large[batch] * spec->net->flop(spec->net_config, batch, shape->grid.window_height,
+                                                 shape->grid.window_width);
         if (m > 1)
             flop += n_small[batch] * spec->net->flop(spec->net_config, batch, h / m, w / m);
     }

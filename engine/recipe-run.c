@@ -45,63 +45,65 @@ gboolean dim_interval_parse(const char *text, double *low, double *high)
     return TRUE;
 }
 
-static gboolean set_option(DimOptions *options, const char *name, const char *value, GError **error)
+/* The value's index among the names; FALSE, and nothing is set: it is none of them. */
+static gboolean parse_choice(const char *value, const char *const *names, int *chosen)
 {
-    static const char *const names[] = {
-        "threads", "device", "precision", "tile", "seamless", "guidance-interval", "rng", NULL};
+    const int index = find(names, value);
+
+    if (index >= 0)
+        *chosen = index;
+    return index >= 0;
+}
+
+static gboolean read_value(DimOptions *options, int option, const char *value)
+{
     static const char *const devices[] = {"auto", "cpu", "cuda", "ref", NULL};
-    static const char *const expected[] = {"0 to 1024",         "auto, cpu, cuda or ref",
-                                           "auto, f32 or bf16", "0 or more latent pixels",
-                                           "off, x, y or both", "LO,HI from 0 to 1",
-                                           "philox or torch"};
-    const int option = find(names, name);
-    int index;
-    gboolean fits = FALSE;
+    static const char *const switched[] = {"off", "on", NULL};
+    int chosen = 0;
 
     switch (option) {
     case 0:
-        fits = parse_count(value, 0, 1024, &options->n_threads);
-        break;
+        return parse_count(value, 0, 1024, &options->n_threads);
     case 1:
-        fits = find(devices, value) >= 0;
-        if (fits)
-            g_strlcpy(options->device, value, sizeof options->device);
-        break;
+        return parse_choice(value, devices, &chosen) &&
+               g_strlcpy(options->device, value, sizeof options->device);
     case 2:
-        index = find(precisions, value);
-        fits = index >= 0;
-        if (fits)
-            options->precision = (DimPrecision)index;
-        break;
+        return parse_choice(value, precisions, (int *)&options->precision);
     case 3:
-        fits = parse_count(value, 0, G_MAXINT, &options->tile);
-        break;
+        return parse_count(value, 0, G_MAXINT, &options->tile);
     case 4:
-        index = find(dim_seamless_names(), value);
-        fits = index >= 0;
-        if (fits)
-            options->seamless = (DimSeamless)index;
-        break;
+        return parse_choice(value, dim_seamless_names(), (int *)&options->seamless);
     case 5:
-        fits = dim_interval_parse(value, &options->guidance_low, &options->guidance_high);
-        break;
+        return dim_interval_parse(value, &options->guidance_low, &options->guidance_high);
     case 6:
-        index = find(dim_rng_names(), value);
-        fits = index >= 0;
-        if (fits)
-            options->rng = (DimRng)index;
-        break;
-    default: {
+        return parse_choice(value, dim_rng_names(), (int *)&options->rng);
+    case 7:
+        return parse_choice(value, switched, &options->windows);
+    }
+    g_assert_not_reached();
+}
+
+static gboolean set_option(DimOptions *options, const char *name, const char *value, GError **error)
+{
+    static const char *const names[] = {"threads", "device",   "precision",
+                                        "tile",    "seamless", "guidance-interval",
+                                        "rng",     "windows",  NULL};
+    static const char *const expected[] = {"0 to 1024",         "auto, cpu, cuda or ref",
+                                           "auto, f32 or bf16", "0 or more latent pixels",
+                                           "off, x, y or both", "LO,HI from 0 to 1",
+                                           "philox or torch",   "off or on"};
+    const int option = find(names, name);
+
+    if (option < 0) {
         g_autofree char *near = dim_text_suggest(name, names);
         return dim_fail(error, DIM_ERROR_ARGUMENT, "options",
-                        DIM_NAME
-                        " is unknown%s; expected threads, device, precision, tile, seamless, "
-                        "guidance-interval or rng",
+                        DIM_NAME " is unknown%s; expected threads, device, precision, tile, "
+                                 "seamless, guidance-interval, rng or windows",
                         name, near);
     }
-    }
-    return fits || dim_fail(error, DIM_ERROR_ARGUMENT, "options", "%s=%.80s; expected %s", name,
-                            value, expected[option]);
+    return read_value(options, option, value) ||
+           dim_fail(error, DIM_ERROR_ARGUMENT, "options", "%s=%.80s; expected %s", name, value,
+                    expected[option]);
 }
 
 gboolean dim_recipe_options(const DimRecipe *recipe, DimOptions *options, GError **error)
@@ -171,6 +173,7 @@ gboolean dim_recipe_resolve(const DimRecipe *recipe, const DimModelInfo *info, D
     asked.guidance_low = options.guidance_low;
     asked.guidance_high = options.guidance_high;
     asked.rng = options.rng;
+    asked.windows = options.windows;
     if (recipe->width != 0)
         asked.width = recipe->width;
     if (recipe->height != 0)
@@ -245,6 +248,8 @@ static char *record_options(const DimOptions *options, const char *precision,
         g_string_append_c(text, ',');
         dim_text_append_number(text, params->guidance_high);
     }
+    if (params->windows)
+        g_string_append(text, " windows=on");
     if (params->rng)
         g_string_append_printf(text, " rng=%s", dim_rng_names()[params->rng]);
     return g_string_free(text, FALSE);

@@ -37,6 +37,7 @@ typedef enum {
     DIM_RANDOM_TEST_NOISE,
     DIM_RANDOM_ROLL, /* not of training: a seamless picture's; index: of the evaluation, k: the side
                       */
+    DIM_RANDOM_WINDOW, /* the same of windows */
 } DimRandomStream;
 
 /* Number k of those that belong to `index` of a stream: uniform in [0, 1), of 53 bits. The same

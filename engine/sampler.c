@@ -10,6 +10,7 @@
 #include "seamless.h"
 #include "task.h"
 #include "upsample.h"
+#include "windows.h"
 #include "workspace.h"
 
 struct DimSampler {
@@ -17,13 +18,14 @@ struct DimSampler {
     DimShape shape;
     DimPrompt prompt;
     DimDefaults upsample; /* theta, eta, t */
-    int width, height, tile, steps;
+    int width, height, tile, steps, n_evaluations;
     gint64 seed;
 
     DimSchedule schedule;
     DimTime *times;         /* [steps + 1] */
     DimWorkspace workspace; /* closed once the latent is in `latent` for good */
     gint32 *roll_rows;      /* [2 h w], for one evaluation; only of a seamless picture */
+    gint32 *window_rows;    /* [2 h w], for one window; only of a picture in windows */
     DimNoise noise;
     float
         *step_noise; /* [3 C h w]: the noise, its variance, room; only where the method adds any */
@@ -84,6 +86,17 @@ static gboolean make_roll_rows(DimSampler *sampler, GError **error)
            dim_fail_memory(error, "order tables", n * sizeof *sampler->roll_rows);
 }
 
+static gboolean make_window_rows(DimSampler *sampler, GError **error)
+{
+    const gsize n = 2 * (gsize)sampler->shape.grid.height * sampler->shape.grid.width;
+
+    if (!dim_windows_wanted(&sampler->shape.grid))
+        return TRUE;
+    sampler->window_rows = g_try_new(gint32, n);
+    return sampler->window_rows ||
+           dim_fail_memory(error, "order tables", n * sizeof *sampler->window_rows);
+}
+
 static gboolean set_up(DimSampler *sampler, const DimParams *params, GError **error)
 {
     DimModel *model = sampler->model;
@@ -97,10 +110,11 @@ static gboolean set_up(DimSampler *sampler, const DimParams *params, GError **er
     dim_params_prompt(spec, params, &sampler->prompt);
     dim_estimate(&spec->info, params, &estimate);
     sampler->flop_total = estimate.flop;
+    sampler->n_evaluations = sampler->steps * sampler->shape.method->stages;
     if (!make_times(sampler, error) ||
         !dim_workspace_open(&sampler->workspace, &sampler->shape, model->dk, model->net, error) ||
-        !make_roll_rows(sampler, error) || !fill_latent(sampler, params, error) ||
-        !make_step_noise(sampler, error))
+        !make_roll_rows(sampler, error) || !make_window_rows(sampler, error) ||
+        !fill_latent(sampler, params, error) || !make_step_noise(sampler, error))
         return FALSE;
     dk_write(model->dk, sampler->workspace.x, sampler->latent.data);
     return dim_dk_check(model->dk, "starting a run", error);
@@ -134,6 +148,7 @@ void dim_sampler_free(DimSampler **address)
     dim_array_clear(&sampler->latent);
     g_free(sampler->times);
     g_free(sampler->roll_rows);
+    g_free(sampler->window_rows);
     g_free(sampler->step_noise);
     sampler->model->n_samplers--;
     g_free(sampler);
@@ -209,11 +224,56 @@ static void follow_small(DimSampler *sampler, DkTensor eps, DkTensor x, const Di
     dk_axpby(dk, eps, (float)sampler->upsample.theta, work->spread, 1);
 }
 
-/* The prediction at x, of the kind that the method wants. */
-static DkTensor predict_at(DimSampler *sampler, DkTensor x, const DimTime *now)
+/* Every number of a plane a row of its own, as dk_gather takes them. */
+static DkTensor rows(DkTensor x)
 {
-    DimWorkspace *work = &sampler->workspace;
-    const DkTensor p = run_pass(sampler, choose(sampler, now, &work->pass, &work->solo), x, now);
+    return dk_tensor_reshape(x, 3, (gint64[]){x.sizes[1], x.sizes[2] * x.sizes[3], 1});
+}
+
+/* What a pass says of the variance, as many channels again behind its prediction; of the item with
+ * the class. Only where it says something. */
+static DkTensor variance_of(const DimPass *pass, gint64 n_channels)
+{
+    const DkTensor item = dk_tensor_slice(pass->output, 0, 1);
+    const DkTensor planes = dk_tensor_reshape(item, 3, item.sizes + 1);
+    const DkTensor variance = dk_tensor_slice(planes, n_channels, n_channels);
+
+    return dk_tensor_reshape(variance, 4, (gint64[]){1, n_channels, item.sizes[2], item.sizes[3]});
+}
+
+/* The large pass in evaluation k, at x: in one piece or in windows. */
+static DkTensor run_large(DimSampler *sampler, DkTensor x, const DimTime *now, int k)
+{
+    const DimWorkspace *work = &sampler->workspace;
+    const DimGrid *grid = &sampler->shape.grid;
+    DkDevice *dk = sampler->model->dk;
+    DimPass *pass = choose(sampler, now, &sampler->workspace.pass, &sampler->workspace.solo);
+    gint32 *from = sampler->window_rows, *back = from + (gsize)grid->height * grid->width;
+    DimWindows windows;
+
+    if (!dim_windows_wanted(grid))
+        return run_pass(sampler, pass, x, now);
+    dim_windows_lay(&windows, grid, sampler->seed, k, k == sampler->n_evaluations - 1);
+    for (int i = 0; i < windows.n_down; i++)
+        for (int j = 0; j < windows.n_right; j++) {
+            dim_windows_rows(grid, &windows.down[i], &windows.right[j], from, back);
+            dk_write(dk, work->window_from, from);
+            dk_write(dk, work->window_back, back);
+            dk_gather(dk, rows(work->window), rows(x), work->window_from);
+            const DkTensor p = run_pass(sampler, pass, work->window, now);
+            dk_gather(dk, rows(work->whole), rows(p), work->window_back);
+            if (work->variance.rank)
+                dk_gather(dk, rows(work->variance), rows(variance_of(pass, x.sizes[1])),
+                          work->window_back);
+        }
+    dim_windows_clear(&windows);
+    return work->whole;
+}
+
+/* The prediction at x, of the kind that the method wants. */
+static DkTensor predict_at(DimSampler *sampler, DkTensor x, const DimTime *now, int k)
+{
+    const DkTensor p = run_large(sampler, x, now, k);
     DimPrediction is = sampler->model->spec->prediction;
     const gboolean guided_by_small =
         sampler->shape.grid.upsample > 1 &&
@@ -230,12 +290,6 @@ static DkTensor predict_at(DimSampler *sampler, DkTensor x, const DimTime *now)
     return p;
 }
 
-/* Every number of a plane a row of its own, as dk_gather takes them. */
-static DkTensor rows(DkTensor x)
-{
-    return dk_tensor_reshape(x, 3, (gint64[]){x.sizes[1], x.sizes[2] * x.sizes[3], 1});
-}
-
 /* Evaluation k of the run: the prediction at the present x. For a seamless picture it is made of x
  * rolled, and rolled back. */
 static DkTensor predict(DimSampler *sampler, const DimTime *now, int k)
@@ -243,13 +297,12 @@ static DkTensor predict(DimSampler *sampler, const DimTime *now, int k)
     const DimWorkspace *work = &sampler->workspace;
     const DimGrid *grid = &sampler->shape.grid;
     DkDevice *dk = sampler->model->dk;
-    const int last = sampler->steps * sampler->shape.method->stages - 1;
-    const int n = dim_seamless_rolls(grid->seamless, k == last);
+    const int n = dim_seamless_rolls(grid->seamless, k == sampler->n_evaluations - 1);
     gint32 *from = sampler->roll_rows;
     DimRoll rolls[DIM_ROLLS_MAX];
 
     if (!grid->seamless)
-        return predict_at(sampler, work->x, now);
+        return predict_at(sampler, work->x, now, k);
     gint32 *back = from + (gsize)grid->height * grid->width;
     for (int i = 0; i < n; i++)
         rolls[i] = dim_seamless_roll(grid, sampler->seed, k, i, n);
@@ -258,26 +311,25 @@ static DkTensor predict(DimSampler *sampler, const DimTime *now, int k)
         dk_write(dk, work->from, from);
         dk_write(dk, work->back, back);
         dk_gather(dk, rows(work->rolled), rows(work->x), work->from);
-        dk_gather(dk, rows(work->joined), rows(predict_at(sampler, work->rolled, now)), work->back);
+        dk_gather(dk, rows(work->joined), rows(predict_at(sampler, work->rolled, now, k)),
+                  work->back);
     }
     return work->joined;
 }
 
-/* What the network says of the variance, as many channels again behind its prediction; of the pass
- * with the class. NULL: it says nothing. */
+/* What the network says of the variance; NULL: nothing. */
 static const float *read_variance(DimSampler *sampler, const DimTime *now)
 {
     DimWorkspace *work = &sampler->workspace;
     const gint64 n = dim_array_count(&sampler->latent), plane = n / work->x.sizes[1];
-    const DkTensor out = choose(sampler, now, &work->pass, &work->solo)->output;
+    const DimPass *pass = choose(sampler, now, &work->pass, &work->solo);
+    const gint64 n_channels = work->x.sizes[1];
     float *variance = sampler->step_noise + n, *rolled = variance + n;
 
-    if (out.sizes[1] != 2 * work->x.sizes[1])
+    if (pass->output.sizes[1] != 2 * n_channels)
         return NULL;
-    const DkTensor item = dk_tensor_slice(out, 0, 1);
-    const DkTensor planes = dk_tensor_reshape(item, 3, item.sizes + 1);
     dk_read(sampler->model->dk, variance,
-            dk_tensor_slice(planes, work->x.sizes[1], work->x.sizes[1]));
+            work->variance.rank ? work->variance : variance_of(pass, n_channels));
     if (!sampler->shape.grid.seamless)
         return variance;
     for (gint64 i = 0; i < n; i++) { /* none in the last step, which adds no noise */

@@ -4,6 +4,7 @@
 #include "workspace.h"
 
 #include "error.h"
+#include "windows.h"
 
 int dim_shape_batch(const DimShape *shape, double tc)
 {
@@ -19,16 +20,18 @@ static gboolean take_upsample(DimWorkspace *workspace, const DimShape *shape, Di
                               const gint64 *sizes, GError **error)
 {
     const int h = shape->grid.height, w = shape->grid.width, m = shape->grid.upsample;
+    const gboolean in_windows = dim_windows_wanted(&shape->grid);
+    const int base_h = in_windows ? 0 : h, base_w = in_windows ? 0 : w;
     const gint64 small[] = {1, sizes[1], h / m, w / m};
 
     workspace->spread = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
     workspace->small_x = dim_arena_take(&workspace->arena, DK_F32, 4, small);
     workspace->small_work = dim_arena_take(&workspace->arena, DK_F32, 4, small);
     return dim_pass_plan(&workspace->small_pass, &workspace->arena, shape->spec, net, shape->batch,
-                         h / m, w / m, h, w, error) &&
+                         h / m, w / m, base_h, base_w, error) &&
            (!dim_shape_is_partly_guided(shape) ||
             dim_pass_plan(&workspace->small_solo, &workspace->arena, shape->spec, net, 1, h / m,
-                          w / m, h, w, error));
+                          w / m, base_h, base_w, error));
 }
 
 static gboolean take_seamless(DimWorkspace *workspace, const DimShape *shape, const gint64 *sizes,
@@ -45,11 +48,32 @@ static gboolean take_seamless(DimWorkspace *workspace, const DimShape *shape, co
     return TRUE;
 }
 
-/* With upsample guidance both passes take the position table as resized to the large grid. */
+static gboolean take_windows(DimWorkspace *workspace, const DimShape *shape, const gint64 *sizes,
+                             gboolean with_variance, GError **error)
+{
+    const DimGrid *grid = &shape->grid;
+    const gint64 n = sizes[2] * sizes[3], inner = (gint64)grid->window_height * grid->window_width;
+    const gint64 window[] = {1, sizes[1], grid->window_height, grid->window_width};
+
+    if (n > G_MAXINT32) /* the tables count in 32 bits */
+        return dim_fail(error, DIM_ERROR_NO_MEMORY, "size", "too large for a picture in windows");
+    workspace->window = dim_arena_take(&workspace->arena, DK_F32, 4, window);
+    workspace->whole = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
+    if (with_variance)
+        workspace->variance = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
+    workspace->window_from = dim_arena_take(&workspace->arena, DK_I32, 1, &inner);
+    workspace->window_back = dim_arena_take(&workspace->arena, DK_I32, 1, &n);
+    return TRUE;
+}
+
+/* With upsample guidance both passes take the position table as resized to the large grid; windows,
+ * and the small picture that they follow, are as the model knows them. */
 static gboolean take(DimWorkspace *workspace, const DimShape *shape, DimNet *net, GError **error)
 {
     const int h = shape->grid.height, w = shape->grid.width;
-    const gboolean upsamples = shape->grid.upsample > 1;
+    const int high = shape->grid.window_height, wide = shape->grid.window_width;
+    const gboolean in_windows = dim_windows_wanted(&shape->grid);
+    const gboolean upsamples = shape->grid.upsample > 1, resizes = upsamples && !in_windows;
     DimNetFacts facts = {0};
 
     shape->spec->net->facts(shape->spec->net_config, &facts);
@@ -60,13 +84,16 @@ static gboolean take(DimWorkspace *workspace, const DimShape *shape, DimNet *net
     if (shape->method->adds_noise)
         workspace->z = dim_arena_take(&workspace->arena, DK_F32, 4, sizes);
     if (dim_shape_is_partly_guided(shape) &&
-        !dim_pass_plan(&workspace->solo, &workspace->arena, shape->spec, net, 1, h, w,
-                       upsamples ? h : 0, upsamples ? w : 0, error))
+        !dim_pass_plan(&workspace->solo, &workspace->arena, shape->spec, net, 1, high, wide,
+                       resizes ? h : 0, resizes ? w : 0, error))
         return FALSE;
     if (shape->grid.seamless && !take_seamless(workspace, shape, sizes, error))
         return FALSE;
-    return dim_pass_plan(&workspace->pass, &workspace->arena, shape->spec, net, shape->batch, h, w,
-                         upsamples ? h : 0, upsamples ? w : 0, error) &&
+    if (in_windows &&
+        !take_windows(workspace, shape, sizes, facts.out_channels == 2 * facts.in_channels, error))
+        return FALSE;
+    return dim_pass_plan(&workspace->pass, &workspace->arena, shape->spec, net, shape->batch, high,
+                         wide, resizes ? h : 0, resizes ? w : 0, error) &&
            (!upsamples || take_upsample(workspace, shape, net, sizes, error));
 }
 

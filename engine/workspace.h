@@ -19,6 +19,10 @@ typedef struct {
     DkTensor spread;              /* [1, C, h, w] */
     DkTensor rolled, joined;      /* [1, C, h, w], only of a seamless picture, and so the next */
     DkTensor from, back;          /* [h w] */
+    /* Only of a picture in windows: one of x, [1, C, window], what the windows answer and say of
+     * the variance, [1, C, h, w], and where a window's numbers are from, [window], and go, [h w].
+     */
+    DkTensor window, whole, variance, window_from, window_back;
 } DimWorkspace;
 
 /* What decides about a run's size. */

@@ -12,7 +12,7 @@
 
 #define ROWS_SEEN_LEAST 80 /* pixels */
 #define RESERVE 90         /* a title bar, and a message that may come */
-#define N_ROWS 9
+#define N_ROWS 10
 
 enum
 {
@@ -25,7 +25,7 @@ struct _DimMore
   GtkExpander parent;
   GtkWidget  *scroll, *grid;
   DimSpin    *steps, *guidance, *low, *high, *threads;
-  GtkWidget  *seamless, *sampler, *rng, *precision, *device;
+  GtkWidget  *seamless, *windows, *sampler, *rng, *precision, *device;
   gboolean    showing; /* values come from the recipe, not from a person */
 };
 
@@ -166,6 +166,14 @@ fill_seamless (DimMore *more)
   refill (more->seamless, sides);
 }
 
+static void
+fill_windows (DimMore *more)
+{
+  const char *ways[] = { "", _ ("in one piece"), "on", _ ("in windows"), NULL };
+
+  refill (more->windows, ways);
+}
+
 /* All of it is seen where the screen has room for that and for the rest of the window, which the
  * class list makes small first; else it scrolls. */
 static void
@@ -210,23 +218,29 @@ dim_more_init (DimMore *more)
                    _ ("Tileable: which sides fit together when the picture is repeated; such a "
                       "side is a multiple of the model's grid"));
   fill_seamless (more);
+  more->windows
+      = add_combo (more, 1, _ ("Large sizes:"), "windows",
+                   _ ("In windows of the model's native size, which move from step to step: grain "
+                      "and contrast of a small picture at any size, and little memory; in one "
+                      "piece is quicker, and one composition"));
+  fill_windows (more);
   more->steps
-      = add_spin (more, 1, _ ("Num_ber of steps:"), dim_spin_new (0, 1, DIM_PANEL_STEPS_MAX, 1, 0),
+      = add_spin (more, 2, _ ("Num_ber of steps:"), dim_spin_new (0, 1, DIM_PANEL_STEPS_MAX, 1, 0),
                   "steps", _ ("More steps take longer and follow the model more closely"));
-  more->guidance = add_spin (more, 2, _ ("Guida_nce:"),
+  more->guidance = add_spin (more, 3, _ ("Guida_nce:"),
                              dim_spin_new (0, DBL_MIN, DIM_PANEL_GUIDANCE_MAX, 0.1, 2), "guidance",
                              _ ("How strongly the class is insisted on; 1 is off, and faster"));
-  add_interval (more, 3);
+  add_interval (more, 4);
   more->sampler
-      = add_combo (more, 4, _ ("Sam_pler:"), "sampler", _ ("The method that takes the steps"));
-  more->rng = add_combo (more, 5, _ ("_Kind of noise:"), "rng",
+      = add_combo (more, 5, _ ("Sam_pler:"), "sampler", _ ("The method that takes the steps"));
+  more->rng = add_combo (more, 6, _ ("_Kind of noise:"), "rng",
                          _ ("What a seed's noise is made with: PyTorch's repeats a published "
                             "program's picture, in the size that it was made in"));
-  more->precision = add_combo (more, 6, _ ("Prec_ision:"), "precision",
+  more->precision = add_combo (more, 7, _ ("Prec_ision:"), "precision",
                                _ ("The numbers that the network computes in"));
-  more->device = add_combo (more, 7, _ ("De_vice:"), "device", _ ("What the network computes on"));
+  more->device = add_combo (more, 8, _ ("De_vice:"), "device", _ ("What the network computes on"));
   more->threads
-      = add_spin (more, 8, _ ("Number o_f threads:"), dim_spin_new (0, 1, 1024, 1, 0), "threads",
+      = add_spin (more, 9, _ ("Number o_f threads:"), dim_spin_new (0, 1, 1024, 1, 0), "threads",
                   _ ("How many processor cores are used; the picture does not depend on it"));
   dim_spin_set_unset_text (more->threads, _ ("auto"));
 }
@@ -340,6 +354,7 @@ dim_more_show (DimMore *more, const DimRecipe *recipe)
   activate (more->sampler, recipe->sampler);
   show_interval (more, recipe);
   show_option (more->seamless, recipe, "seamless");
+  show_option (more->windows, recipe, "windows");
   show_option (more->rng, recipe, "rng");
   show_option (more->precision, recipe, "precision");
   show_option (more->device, recipe, "device");
@@ -398,6 +413,7 @@ dim_more_read (DimMore *more, DimRecipe *recipe)
   recipe->sampler = g_strdup (active_id (more->sampler));
   read_interval (more, recipe);
   read_option (recipe, "seamless", active_id (more->seamless));
+  read_option (recipe, "windows", active_id (more->windows));
   read_option (recipe, "rng", active_id (more->rng));
   read_option (recipe, "precision", active_id (more->precision));
   read_option (recipe, "device", active_id (more->device));

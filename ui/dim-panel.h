@@ -31,7 +31,7 @@
  *   - width height size-lock size-menu
  *   - upsample
  *   - seed seed-dice seed-fresh
- *   - more: seamless steps guidance guidance-low guidance-high sampler rng precision device
+ *   - more: seamless windows steps guidance guidance-low guidance-high sampler rng precision device
  *     threads
  *   - message message-dismiss, estimate use-size, progress
  *   - close generate

@@ -88,6 +88,17 @@ gboolean tool_read_seamless(const char *text, DimSeamless *seamless)
     return !text;
 }
 
+gboolean tool_read_windows(const char *text, gboolean *windows)
+{
+    if (text && strcmp(text, "on") && strcmp(text, "off")) {
+        tool_usage("--windows %s: expected off or on", text);
+        return FALSE;
+    }
+    if (text)
+        *windows = !strcmp(text, "on");
+    return TRUE;
+}
+
 gboolean tool_refuse(GError **error, DimError code, const char *format, ...)
 {
     va_list args;

@@ -33,8 +33,10 @@ static gboolean check_words(const ToolSample *o)
     double low, high;
     int factor;
     DimSeamless seamless;
+    gboolean windows;
 
-    if (!tool_read_upsample(o->upsample, &factor) || !tool_read_seamless(o->seamless, &seamless))
+    if (!tool_read_upsample(o->upsample, &factor) || !tool_read_seamless(o->seamless, &seamless) ||
+        !tool_read_windows(o->windows, &windows))
         return FALSE;
     if (o->interval && !dim_interval_parse(o->interval, &low, &high)) {
         tool_usage("--guidance-interval %s: expected two times LO,HI with 0 <= LO <= HI <= 1",
@@ -86,6 +88,7 @@ gboolean tool_sample_apply(const ToolSample *o, DimRecipe *recipe)
     replace(&recipe->sampler, o->sampler);
     replace(&recipe->upsample, o->upsample);
     add_option(recipe, "seamless", o->seamless);
+    add_option(recipe, "windows", o->windows);
     add_option(recipe, "guidance-interval", o->interval);
     add_option(recipe, "rng", o->rng);
     return TRUE;
@@ -124,6 +127,8 @@ gboolean tool_sample_parse(ToolSample *o, int argc, char **argv)
          "HOW"},
         {"seamless", 0, 0, G_OPTION_ARG_FILENAME, &o->seamless,
          "Sides that fit when the picture is repeated: off, x, y or both", "HOW"},
+        {"windows", 0, 0, G_OPTION_ARG_FILENAME, &o->windows,
+         "Sizes above the native one in windows of it: off, on", "HOW"},
         {"guidance-interval", 0, 0, G_OPTION_ARG_FILENAME, &o->interval,
          "Guide from time LO to HI only; all noise is 1, none 0", "LO,HI"},
         {"rng", 0, 0, G_OPTION_ARG_FILENAME, &o->rng, "The seed's noise: philox, torch", "NAME"},
@@ -151,9 +156,9 @@ gboolean tool_sample_parse(ToolSample *o, int argc, char **argv)
 
 void tool_sample_clear(ToolSample *o)
 {
-    char *texts[] = {o->class_name, o->size,     o->steps,       o->sampler, o->guidance, o->seed,
-                     o->upsample,   o->seamless, o->recipe_file, o->noise,   o->latent,   o->output,
-                     o->interval,   o->rng,      o->count,       o->shard};
+    char *texts[] = {o->class_name, o->size,     o->steps,   o->sampler,     o->guidance, o->seed,
+                     o->upsample,   o->seamless, o->windows, o->recipe_file, o->noise,    o->latent,
+                     o->output,     o->interval, o->rng,     o->count,       o->shard};
 
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);

@@ -8,7 +8,8 @@
 
 typedef struct {
     ToolCommon common;
-    char *class_name, *size, *steps, *sampler, *guidance, *seed, *upsample, *seamless, *recipe_file;
+    char *class_name, *size, *steps, *sampler, *guidance, *seed, *upsample, *seamless, *windows,
+        *recipe_file;
     char *interval, *rng;
     char *noise, *latent, *output, *count, *shard;
     int tile;

@@ -13,7 +13,7 @@ enum { SIDE_MAX = 32768 }; /* of the sheet */
 
 typedef struct {
     ToolCommon common;
-    char *size, *classes, *guidance, *upsample, *seamless, *output;
+    char *size, *classes, *guidance, *upsample, *seamless, *windows, *output;
     int steps, n_seeds, repeat;
     gint64 seed;
 } Options;
@@ -111,7 +111,8 @@ static int run(const Options *o)
         if (!tool_read_size(o->size, &params->width, &params->height) ||
             !tool_read_guidance(o->guidance, &params->guidance) ||
             !tool_read_upsample(o->upsample, &params->upsample) ||
-            !tool_read_seamless(o->seamless, &params->seamless) || !read_counts(o, &sheet))
+            !tool_read_seamless(o->seamless, &params->seamless) ||
+            !tool_read_windows(o->windows, &params->windows) || !read_counts(o, &sheet))
             status = TOOL_USAGE;
         else if (draw(o, model, &sheet, &labels, &error))
             status = TOOL_DONE;
@@ -138,13 +139,15 @@ int tool_sheet(int argc, char **argv)
          "Show each as N x N tiles, to see its seams (1)", "N"},
         {"seamless", 0, 0, G_OPTION_ARG_STRING, &o.seamless,
          "Which borders meet: off, x, y or both", "HOW"},
+        {"windows", 0, 0, G_OPTION_ARG_STRING, &o.windows,
+         "Sizes above the native one in windows of it: off, on", "HOW"},
         {"steps", 0, 0, G_OPTION_ARG_INT, &o.steps, "Sampler steps (the model's)", "N"},
         {"guidance", 0, 0, G_OPTION_ARG_STRING, &o.guidance, "Scale, 1 is off (the model's)", "W"},
         {"upsample", 0, 0, G_OPTION_ARG_STRING, &o.upsample, "auto, off or a factor (auto)", "M"},
         G_OPTION_ENTRY_NULL,
     };
     const int status = tool_parse(&argc, &argv, entries, NULL, 0, &o.common) ? run(&o) : TOOL_USAGE;
-    char *texts[] = {o.size, o.classes, o.guidance, o.upsample, o.seamless, o.output};
+    char *texts[] = {o.size, o.classes, o.guidance, o.upsample, o.seamless, o.windows, o.output};
 
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);

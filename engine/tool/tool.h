@@ -54,6 +54,7 @@ gboolean tool_read_size(const char *text, int *width, int *height);
 gboolean tool_read_guidance(const char *text, double *guidance);
 gboolean tool_read_upsample(const char *text, int *upsample); /* as in DimParams */
 gboolean tool_read_seamless(const char *text, DimSeamless *seamless);
+gboolean tool_read_windows(const char *text, gboolean *windows);
 /* What `dim info` says of a model. */
 void tool_info_print(const DimModelInfo *info);
 /* Sets *error, one line that names what is at fault. Always FALSE, so that a check can end in it.

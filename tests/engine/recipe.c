@@ -208,11 +208,12 @@ static void test_options(void)
     g_assert_cmpstr(options.device, ==, "auto");
     g_assert_cmpint(options.precision, ==, DIM_PRECISION_AUTO);
     g_assert_cmpint(options.seamless, ==, DIM_SEAMLESS_OFF);
+    g_assert_false(options.windows);
     g_assert_cmpfloat(options.guidance_low, ==, 0);
     g_assert_cmpfloat(options.guidance_high, ==, 1);
     g_assert_cmpint(options.rng, ==, DIM_RNG_PHILOX);
     set(&recipe.options, "  threads=3 tile=0\tprecision=f32  device=ref seamless=x seamless=y "
-                         "guidance-interval=0.25,.5 rng=torch");
+                         "guidance-interval=0.25,.5 windows=on rng=torch");
     g_assert_true(dim_recipe_options(&recipe, &options, &error));
     g_assert_no_error(error);
     g_assert_cmpint(options.n_threads, ==, 3);
@@ -220,6 +221,7 @@ static void test_options(void)
     g_assert_cmpstr(options.device, ==, "ref");
     g_assert_cmpint(options.precision, ==, DIM_PRECISION_F32);
     g_assert_cmpint(options.seamless, ==, DIM_SEAMLESS_Y); /* the last word counts */
+    g_assert_true(options.windows);
     g_assert_cmpfloat(options.guidance_low, ==, 0.25);
     g_assert_cmpfloat(options.guidance_high, ==, 0.5);
     g_assert_cmpint(options.rng, ==, DIM_RNG_TORCH);
@@ -234,6 +236,7 @@ static void test_options_refused(void)
                                       "threads=2x",
                                       "tread=2",
                                       "seamless=z",
+                                      "windows=2",
                                       "device=abacus",
                                       "precision=f8",
                                       "tile=-1",

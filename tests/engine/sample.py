@@ -110,6 +110,16 @@ class Sample(Program):
         done = self.dim("--size", "100x50", "--seamless", "x", "-o", "e.png", status=1)
         self.assertIn("96x50", done.stderr)
 
+    def test_windows(self):
+        size = ["--size", "48x256", "--steps", 1]
+        plain, windows = self.quick("a.png", *size), self.quick("b.png", *size, "--windows", "on")
+        self.assertNotEqual(pixels_of(plain), pixels_of(windows))
+        self.assertEqual(recipe_of(windows)["options"], recipe_of(plain)["options"] + " windows=on")
+        self.dim("--recipe", "b.png", "-o", "c.png", model=None)
+        self.assertEqual(windows, self.read("c.png"))
+        self.dim("--recipe", "b.png", "--windows", "off", "-o", "d.png", model=None)
+        self.assertEqual(plain, self.read("d.png"))
+
     def test_words_of_the_noise(self):
         plain = self.quick("a.png", "--size", "48x32")
         other = self.quick("b.png", "--size", "48x32", "--guidance-interval", "0.2,0.75", "--rng", "torch")
@@ -153,7 +163,7 @@ class Sample(Program):
         for arguments in (["--steps", "0"], ["--steps", "x"], ["--size", "16"], ["--size", "16x"], ["--size", "0x16"],
                           ["--size", "16x16x16"], ["--seed", "-2"], ["--seed", "9007199254740992"], ["--seed", "1.5"],
                           ["--guidance", "x"], ["--guidance", "-1"], ["--guidance", "inf"], ["--sampler", "best"],
-                          ["--upsample", "x"], ["--seamless", "z"], ["--rng", "mt"],
+                          ["--upsample", "x"], ["--seamless", "z"], ["--windows", "z"], ["--rng", "mt"],
                           ["--guidance-interval", "0.7,0.2"], ["--guidance-interval", "0.5"], ["--tile", "-1"], ["--colour"], ["word"]):
             with self.subTest(arguments):
                 self.dim(*arguments, "-o", "a.png", status=2)

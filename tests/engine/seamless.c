@@ -5,71 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <glib/gstdio.h>
-
 #include "engine/model.h"
 #include "engine/seamless.h"
 #include "random-autoencoder.h"
-#include "random-model.h"
-
-/* ---- runs ------------------------------------------------------------------------------------ */
-
-typedef struct {
-    DimDevice *device;
-    DimModel *model;
-} Fixture;
-
-static void open_folder(Fixture *f, const char *folder, DimParts parts, int n_threads)
-{
-    g_autoptr(GError) error = NULL;
-
-    f->device = dim_device_open("cpu", n_threads, &error);
-    g_assert_no_error(error);
-    f->model = dim_model_open(f->device, folder, parts, DIM_PRECISION_F32, NULL, &error);
-    g_assert_no_error(error);
-}
-
-static void open_model(Fixture *f, const char *path, int n_threads)
-{
-    g_autofree char *folder = g_test_build_filename(G_TEST_DIST, path, NULL);
-
-    open_folder(f, folder, DIM_PARTS_BACKBONE | DIM_PARTS_DECODER, n_threads);
-}
-
-static void close_model(Fixture *f)
-{
-    dim_model_close(&f->model);
-    dim_device_close(&f->device);
-}
-
-static DimSampler *run(const Fixture *f, const DimParams *params)
-{
-    g_autoptr(GError) error = NULL;
-    DimSampler *sampler = dim_sampler_new(f->model, params, &error);
-
-    g_assert_no_error(error);
-    while (!dim_sampler_done(sampler)) {
-        g_assert_true(dim_sampler_step(sampler, &error));
-        g_assert_no_error(error);
-    }
-    return sampler;
-}
-
-static DimArray run_latent(const Fixture *f, const DimParams *params)
-{
-    DimSampler *sampler = run(f, params);
-    DimArray z = {0};
-
-    g_assert_true(dim_sampler_latent(sampler, &z, NULL));
-    dim_sampler_free(&sampler);
-    return z;
-}
-
-static gboolean same_bits(const DimArray *a, const DimArray *b)
-{
-    return dim_array_count(a) == dim_array_count(b) &&
-           !memcmp(a->data, b->data, sizeof(float) * dim_array_count(a));
-}
+#include "sample-runs.h"
 
 /* ---- rolls ----------------------------------------------------------------------------------- */
 
@@ -162,76 +101,18 @@ static void test_last_rows(void)
     g_assert_cmpint(dim_seamless_rolls(DIM_SEAMLESS_OFF, TRUE), ==, 1);
 }
 
-/* ---- a network without borders --------------------------------------------------------------- */
-
-/* Writes the model's weights anew, zeros in all tensors of that name. */
-static void clear_tensors(const char *folder, const char *const *suffixes)
-{
-    g_autofree char *file = g_build_filename(folder, "weights.safetensors", NULL);
-    DimWeights *weights = dim_weights_open(file, NULL);
-    const int n = dim_weights_count(weights);
-    g_autofree const char **names = g_new(const char *, n);
-    g_autofree DimArray *arrays = g_new0(DimArray, n);
-
-    for (int i = 0; i < n; i++) {
-        const DimTensor *t = dim_weights_tensor(weights, i);
-        names[i] = t->name;
-        g_assert_true(dim_array_alloc(&arrays[i], t->rank, t->sizes, NULL));
-        g_assert_true(dim_weights_read_f32(weights, t, arrays[i].data, NULL));
-        for (const char *const *s = suffixes; *s; s++)
-            if (g_str_has_suffix(t->name, *s))
-                memset(arrays[i].data, 0, sizeof(float) * (gsize)t->count);
-    }
-    g_assert_true(dim_tensors_save(file, n, names, arrays, NULL));
-    for (int i = 0; i < n; i++)
-        dim_array_clear(&arrays[i]);
-    dim_weights_close(&weights);
-}
-
-/* Random weights with nothing that mixes tokens or knows their places; a token is a pixel. */
-static char *pointwise_model(void)
-{
-    static const char *const mixing[] = {"attn1.out_proj.weight", "additional_embed", NULL};
-    g_autoptr(GError) error = NULL;
-    char *folder = g_dir_make_tmp("dim-seamless-XXXXXX", NULL);
-
-    random_model_write(folder,
-                       "{\"hidden_size\": 16, \"depth\": 3, \"patch_size\": 1, \"in_channels\": 3, "
-                       "\"num_classes\": 4, \"d_state\": 4, \"depthwise_conv\": false, "
-                       "\"pad_schedule\": \"none\", \"split_tokens\": false}",
-                       8, 3, &error);
-    g_assert_no_error(error);
-    clear_tensors(folder, mixing);
-    g_autofree char *model = g_build_filename(folder, "model.json", NULL);
-    g_autofree char *text = NULL;
-    g_assert_true(g_file_get_contents(model, &text, NULL, NULL));
-    g_autofree char *with =
-        g_strconcat("{\"autoencoder\": {\"family\": \"none\"},", text + 1, NULL);
-    g_assert_true(g_file_set_contents(model, with, -1, NULL));
-    return folder;
-}
-
-static void remove_model(char *folder)
-{
-    g_autofree char *model = g_build_filename(folder, "model.json", NULL);
-    g_autofree char *weights = g_build_filename(folder, "weights.safetensors", NULL);
-
-    g_remove(model);
-    g_remove(weights);
-    g_rmdir(folder);
-    g_free(folder);
-}
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 /* What has no borders does not know about rolls: the bits are those of a run without, for every
  * sampler (also for those that remember predictions of earlier steps), along every side, and with
  * upsample guidance, whose cells stay whole. */
 static void test_pointwise(void)
 {
-    char *folder = pointwise_model();
-    Fixture f;
+    char *folder = runs_pointwise_model("");
+    Runs f;
     DimParams params;
 
-    open_folder(&f, folder, DIM_PARTS_BACKBONE, 2);
+    runs_open_folder(&f, folder, DIM_PARTS_BACKBONE, 2);
     dim_params_init(&params, dim_model_info(f.model));
     params.steps = 7;
     params.seed = 11;
@@ -241,44 +122,44 @@ static void test_pointwise(void)
         for (params.upsample = 1; params.upsample <= 3; params.upsample++) {
             params.sampler = *name;
             params.seamless = DIM_SEAMLESS_OFF;
-            DimArray plain = run_latent(&f, &params);
+            DimArray plain = runs_latent(&f, &params);
             for (int sides = DIM_SEAMLESS_X; sides <= DIM_SEAMLESS_BOTH; sides++) {
                 params.seamless = (DimSeamless)sides;
-                DimArray z = run_latent(&f, &params);
-                g_assert_true(same_bits(&plain, &z));
+                DimArray z = runs_latent(&f, &params);
+                g_assert_true(runs_same_bits(&plain, &z));
                 dim_array_clear(&z);
             }
             dim_array_clear(&plain);
         }
-    close_model(&f);
-    remove_model(folder);
+    runs_close(&f);
+    runs_remove_model(folder);
 }
 
 /* One with borders does: other pictures for other sides, each the same again with any number of
  * threads. */
 static void test_repeatable(void)
 {
-    Fixture one, two;
+    Runs one, two;
     DimParams params;
     DimArray z[DIM_SEAMLESS_BOTH + 1];
 
-    open_model(&one, "../golden/dim/sample-v-2m", 1);
-    open_model(&two, "../golden/dim/sample-v-2m", 2);
+    runs_open(&one, "../golden/dim/sample-v-2m", 1);
+    runs_open(&two, "../golden/dim/sample-v-2m", 2);
     dim_params_init(&params, dim_model_info(one.model));
     params.steps = 5;
     for (int sides = DIM_SEAMLESS_OFF; sides <= DIM_SEAMLESS_BOTH; sides++) {
         params.seamless = (DimSeamless)sides;
-        z[sides] = run_latent(&one, &params);
-        DimArray again = run_latent(&two, &params);
-        g_assert_true(same_bits(&z[sides], &again));
+        z[sides] = runs_latent(&one, &params);
+        DimArray again = runs_latent(&two, &params);
+        g_assert_true(runs_same_bits(&z[sides], &again));
         dim_array_clear(&again);
         for (int other = DIM_SEAMLESS_OFF; other < sides; other++)
-            g_assert_false(same_bits(&z[sides], &z[other]));
+            g_assert_false(runs_same_bits(&z[sides], &z[other]));
     }
     for (int sides = DIM_SEAMLESS_OFF; sides <= DIM_SEAMLESS_BOTH; sides++)
         dim_array_clear(&z[sides]);
-    close_model(&one);
-    close_model(&two);
+    runs_close(&one);
+    runs_close(&two);
 }
 
 /* ---- margins --------------------------------------------------------------------------------- */
@@ -380,7 +261,7 @@ static void check_margin(const Decoder *d)
     g_test_message("margin %d: %g of the range, margin 1: %g", margin, with, without);
     g_assert_cmpfloat(with, <, 0.1 / 255);
     g_assert_cmpfloat(without, >, 0.02);
-    g_assert_true(same_bits(&whole, &strips));
+    g_assert_true(runs_same_bits(&whole, &strips));
     dim_array_clear(&whole);
     dim_array_clear(&strips);
     dim_array_clear(&z);
@@ -503,7 +384,7 @@ static void add_steps(const float *rgb, int side, gboolean turned, double *steps
 
 /* The step over the seams by that over the lines inside that are like it: those between two blocks
  * of the autoencoder. Over several classes. */
-static double seam(const Fixture *f, DimParams *params, const int *labels, int n)
+static double seam(const Runs *f, DimParams *params, const int *labels, int n)
 {
     const int side = params->width;
     g_autofree float *rgb = g_new(float, 3 * side * side);
@@ -513,7 +394,7 @@ static double seam(const Fixture *f, DimParams *params, const int *labels, int n
     for (int i = 0; i < n; i++) {
         params->label = labels[i];
         params->seed = 40 + i;
-        DimSampler *sampler = run(f, params);
+        DimSampler *sampler = runs_finish(f, params);
         g_assert_true(dim_sampler_finish(sampler, rgb, 3 * (gsize)side, NULL));
         dim_sampler_free(&sampler);
         if (params->seamless != DIM_SEAMLESS_Y)
@@ -531,10 +412,10 @@ static double seam(const Fixture *f, DimParams *params, const int *labels, int n
 static void test_seam(void)
 {
     static const int labels[] = {3, 4, 5, 6, 12, 14, 9, 11, 0, 1, 2, 7};
-    Fixture f;
+    Runs f;
     DimParams params;
 
-    open_model(&f, "../../install/models/textures", 2);
+    runs_open(&f, "../../install/models/textures", 2);
     dim_params_init(&params, dim_model_info(f.model));
     params.steps = 10;
     const double off = seam(&f, &params, labels, 6);
@@ -550,7 +431,7 @@ static void test_seam(void)
     g_assert_cmpfloat_with_epsilon(both, 1, 0.12);
     g_assert_cmpfloat_with_epsilon(x, 1, 0.17);
     g_assert_cmpfloat_with_epsilon(guided, 1, 0.17);
-    close_model(&f);
+    runs_close(&f);
 }
 
 int main(int argc, char **argv)

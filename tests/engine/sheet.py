@@ -72,7 +72,7 @@ def main():
                     assert cut(rows, x, y, 48, 32) == picture, (name, c, tile)
         before = os.stat(sheet).st_mtime_ns
         for args, status, word in ((("--classes", "nope"), 1, "nope"), (("--size", "3"), 2, "--size"),
-                                   (("--seeds", "0"), 2, "--seeds"), (("--seamless", "z"), 2, "--seamless"),
+                                   (("--seeds", "0"), 2, "--seeds"), (("--seamless", "z"), 2, "--seamless"), (("--windows", "z"), 2, "--windows"),
                                    (("--seeds", "900", "--size", "512x512"), 1, "pixels")):
             line = run("sheet", "--model", model, *args, "-o", sheet, status=status)
             assert word in line and line.count("\n") == 1, line

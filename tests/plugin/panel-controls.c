@@ -341,6 +341,27 @@ static void tileable_sides(void)
     kit_close(&kit);
 }
 
+/* So are windows, which change what a large size takes; "off" is one piece, too. */
+static void large_sizes(void)
+{
+    Kit kit = kit_open(0, 0);
+
+    kit_type(&kit, "width", "512");
+    g_autofree char *whole = g_strdup(kit_text(&kit, "estimate"));
+    kit_pick(&kit, "windows", "on");
+    kit_expand(&kit);
+    kit_screenshot(&kit, "large-sizes");
+    kit_assert_string(&kit, "options", "windows=on");
+    g_assert_cmpstr(kit_text(&kit, "estimate"), !=, whole);
+    kit_pick(&kit, "windows", "");
+    kit_assert_string(&kit, "options", "");
+    g_assert_cmpstr(kit_text(&kit, "estimate"), ==, whole);
+    g_object_set(kit.panel, "options", "windows=off", NULL);
+    kit_settle();
+    g_assert_cmpstr(gtk_combo_box_get_active_id(GTK_COMBO_BOX(kit_find(&kit, "windows"))), ==, "");
+    kit_close(&kit);
+}
+
 /* The two ends are one word of the options, which is there only where they say something. */
 static void guidance_interval(void)
 {
@@ -438,5 +459,6 @@ int main(int argc, char **argv)
     g_test_add_func("/controls/more/noise", noise_and_numbers);
     g_test_add_func("/controls/more/run", more_sets_the_run);
     g_test_add_func("/controls/more/tileable", tileable_sides);
+    g_test_add_func("/controls/more/windows", large_sizes);
     return g_test_run();
 }
