@@ -3,10 +3,14 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * DIM_CUDA_HOST_MEMORY=BYTES is the card's memory (1 GB without it); DIM_CUDA_HOST_FAIL=N lets the
- * N-th launch fail as a card does that was lost. */
+ * N-th launch fail as a card does that was lost. With DIM_CUDA_HOST_LAUNCHES=FILE a line for each
+ * kernel is added to the file at the end: name, threads of its largest block, bytes of dynamic
+ * shared memory, most of all launches. */
 #include "cuda-host.h"
 
+#include <algorithm>
 #include <map>
+#include <string>
 #include <vector>
 
 struct CudaHostStream {
@@ -325,9 +329,47 @@ static bool is_to_fail()
     return left > 0 && --left == 0;
 }
 
+namespace {
+
+struct Largest {
+    unsigned threads;
+    size_t shared_bytes;
+};
+
+std::map<std::string, Largest> &launched()
+{
+    static std::map<std::string, Largest> all;
+    return all;
+}
+
+void report_launches()
+{
+    FILE *out = fopen(getenv("DIM_CUDA_HOST_LAUNCHES"), "ae");
+    for (const auto &[kernel, l] : launched())
+        if (out)
+            fprintf(out, "%s\t%u\t%zu\n", kernel.c_str(), l.threads, l.shared_bytes);
+    if (out)
+        fclose(out);
+}
+
+void note_launch(const char *kernel, dim3 block, size_t shared_bytes)
+{
+    static const bool wanted = getenv("DIM_CUDA_HOST_LAUNCHES") != nullptr;
+    if (!wanted)
+        return;
+    if (launched().empty())
+        atexit(report_launches);
+    Largest *l = &launched()[kernel];
+    l->threads = std::max(l->threads, block.x * block.y * block.z);
+    l->shared_bytes = std::max(l->shared_bytes, shared_bytes);
+}
+
+} // namespace
+
 void cuda_host_launch(const char *kernel, dim3 grid, dim3 block, size_t shared_bytes,
                       cudaStream_t stream, const std::shared_ptr<CudaHostKernel> &bound)
 {
+    note_launch(kernel, block, shared_bytes);
     if (!is_launch(grid, block, shared_bytes))
         remember(cudaErrorInvalidConfiguration);
     else if (is_to_fail())

@@ -3,12 +3,14 @@
 
 usage: traffic.py KERN CHECKING_MODULE OPERATION...
 
-Prints, for each kernel, the bytes moved, in sectors of 32, and the least (every byte that it uses, once). Exit status 1 where
-a kernel moves more than 1.2 times the least, or more than what stands below with its reason. The second cache is as small
-beside these shapes as a card's is beside a large picture; what is tried with another one stands below, too.
+Prints, for each kernel, the bytes moved, in sectors of 32, and the least (every byte that it uses, once), and what the
+operation's formula takes of additions and multiplications. Exit status 1 where a kernel moves more than 1.2 times the least,
+or more than what stands below with its reason. The second cache is as small beside these shapes as a card's is beside a
+large picture; what is tried with another one stands below, too.
 
 SPDX-License-Identifier: LGPL-3.0-or-later
 """
+import collections
 import os
 import subprocess
 import sys
@@ -33,26 +35,40 @@ MOST_OF = {
     ("bound_error", "dk_sum_partials"): 2.0,
 }
 
+Kernel = collections.namedtuple("Kernel", "name launches moved least")
+Count = collections.namedtuple("Count", "shape calls flop kernels")
+
+
+def count(kern, module, operation):
+    """What one case of the operation takes: its shape, calls and flop of the operation, and its kernels."""
+    with tempfile.NamedTemporaryFile("r") as report:
+        env = {**os.environ, "DIM_CUDA_MODULE": module, "DIM_CUDA_HOST_REPORT": report.name,
+               "DIM_CUDA_HOST_CACHE": str(CACHE_OF.get(operation, CACHE))}
+        done = subprocess.run([kern, "--backend", "cuda", "--model", "--work", operation], env=env, check=True,
+                              stdout=subprocess.PIPE, text=True)
+        kernels = [Kernel(name, *map(int, rest)) for name, *rest in (line.split("\t") for line in report)]
+    shape, *work = done.stdout.splitlines()
+    asked = {op: (int(calls), float(flop)) for op, calls, flop in (line.split("\t") for line in work)}
+    calls, flop = asked[max((op for op in asked if operation.startswith(op)), key=len, default=max(asked, key=lambda op: asked[op][1]))]
+    return Count(" ".join(word for word in shape.split()[1:] if "=" in word), calls, flop, kernels)
+
 
 def main():
     kern, module, *operations = sys.argv[1:]
     good = True
     for operation in (o.replace("-", "_") for o in operations):
-        with tempfile.NamedTemporaryFile("r") as report:
-            env = {**os.environ, "DIM_CUDA_MODULE": module, "DIM_CUDA_HOST_REPORT": report.name,
-                   "DIM_CUDA_HOST_CACHE": str(CACHE_OF.get(operation, CACHE))}
-            subprocess.run([kern, "--backend", "cuda", "--model", operation], env=env, check=True)
-            lines = report.read().splitlines()
-        if not lines:
+        c = count(kern, module, operation)
+        if not c.kernels:
             print(f"FAIL {operation}: no kernel ran")
             good = False
-        for line in lines:
-            kernel, launches, moved, least = line.split("\t")
-            ratio = int(moved) / max(int(least), 1)
-            most = MOST_OF.get((operation, kernel), MOST)
+        for k in c.kernels:
+            ratio = k.moved / max(k.least, 1)
+            most = MOST_OF.get((operation, k.name), MOST)
             good = good and ratio <= most
-            print(f"{'ok  ' if ratio <= most else 'FAIL'} {operation:22} {kernel:32} {launches:>3} launches {int(moved):>12} bytes "
+            print(f"{'ok  ' if ratio <= most else 'FAIL'} {operation:22} {k.name:32} {k.launches:>3} launches {k.moved:>12} bytes "
                   f"{ratio:6.3f} x the least, at most {most}")
+        moved = sum(k.moved for k in c.kernels)
+        print(f"     {operation:22} {c.flop / c.calls:.4g} flop a call, {c.flop / max(moved, 1):.3g} a byte moved")
     return 0 if good else 1
 
 

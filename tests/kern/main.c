@@ -3,9 +3,10 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * usage: kern [--backend cpu|cuda] [--isa portable|portable16|avx2|avx512|onednn] [--threads N]
- * [--seed N] [--bench] [--model] [OPERATION...] Exit status: 0 all good, 1 a failure, 2 usage, 77
- * the back end or the instruction set is not here. portable16: plain C with AVX-512's lanes.
- * onednn: AVX2, but the products are oneDNN's, whatever kernels it has for this processor. */
+ * [--seed N] [--bench] [--model] [--work] [OPERATION...] Exit status: 0 all good, 1 a failure, 2
+ * usage, 77 the back end or the instruction set is not here. portable16: plain C with AVX-512's
+ * lanes. onednn: AVX2, but the products are oneDNN's, whatever kernels it has for this processor.
+ * --model: only the real model's shape; --work: at the end what was asked of the back end. */
 #include "kern.h"
 
 #include "kernels/cpu/onednn.h"
@@ -78,6 +79,16 @@ static void bench_op(Kern *k, const KernOp *op, uint64_t seed)
            ref / got);
 }
 
+/* Slot, calls and textbook flop of everything that the back end was asked for. */
+static void print_work(const Kern *k)
+{
+    DkProfile entries[DK_N_SLOTS];
+    const int n = dk_profile_read(k->dev[1], entries, DK_N_SLOTS);
+    printf("%s\n", k->text);
+    for (int i = 0; i < n; i++)
+        printf("%s\t%lld\t%.0f\n", entries[i].op, (long long)entries[i].calls, entries[i].flop);
+}
+
 /* ---- command line ---------------------------------------------------------------------------- */
 
 typedef struct {
@@ -85,7 +96,7 @@ typedef struct {
     unsigned isa;
     int n_threads;
     uint64_t seed;
-    bool bench, model;              /* model: only the real model's shape */
+    bool bench, model, work;
     bool (*replace)(DkDevice *dev); /* puts what is under test into the table; NULL: it is there */
     const char *only[N_OPS];
     int n_only;
@@ -128,6 +139,8 @@ static bool parse(int argc, char **argv, Options *o)
             o->bench = true;
         else if (strcmp(argv[i], "--model") == 0)
             o->model = true;
+        else if (strcmp(argv[i], "--work") == 0)
+            o->work = true;
         else if (argv[i][0] != '-' && o->n_only < N_OPS)
             o->only[o->n_only++] = argv[i];
         else if (strcmp(argv[i], "--backend") == 0 && ++i)
@@ -160,7 +173,8 @@ int main(int argc, char **argv)
     int n_run = 0;
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: kern [--backend cpu|cuda] [--isa portable|portable16|avx2|avx512|"
-                        "onednn] [--threads N] [--seed N] [--bench] [--model] [OPERATION...]\n");
+                        "onednn] [--threads N] [--seed N] [--bench] [--model] [--work] "
+                        "[OPERATION...]\n");
         return 2;
     }
     k.bench = o.bench;
@@ -168,11 +182,15 @@ int main(int argc, char **argv)
     k.dev[1] = dk_device_try(o.backend, o.n_threads, o.isa, problem);
     const bool here = k.dev[1] && (o.isa == DK_ISA_ALL || k.dev[1]->isa == o.isa) &&
                       (!o.replace || o.replace(k.dev[1]));
+    if (here)
+        dk_profile_enable(k.dev[1], o.work);
     for (int i = 0; here && i < N_OPS; i++)
         if (wanted(&o, ops[i])) {
             (o.bench ? bench_op : o.model ? run_model : run_op)(&k, ops[i], o.seed);
             n_run++;
         }
+    if (here && o.work)
+        print_work(&k);
     dk_device_close(&k.dev[0]);
     dk_device_close(&k.dev[1]);
     if (!here) {
