@@ -212,6 +212,7 @@ void dk_device_set_cancel(DkDevice *dev, const atomic_int *flag)
 
 DkStatus dk_sync(DkDevice *dev)
 {
+    DK_REQUIRE(!dev->repeating);
     if (dev->ops.sync) {
         const DkStatus status = dev->ops.sync(dev);
         if (status != DK_OK)

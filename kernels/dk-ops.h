@@ -47,6 +47,8 @@ typedef struct DkOps {
     DK_SLOT(buffer_free);
     DK_SLOT(write);
     DK_SLOT(read);
+    DK_SLOT(repeat);
+    DK_SLOT(repeat_free);
     DkStatus (*sync)(DkDevice *dev);
     void (*close)(DkDevice *dev); /* frees what the back end put into dev->backend */
 } DkOps;
@@ -115,6 +117,7 @@ struct DkDevice {
     size_t bytes, peak_bytes;
     unsigned char *scratch; /* see dk_scratch */
     size_t scratch_bytes;
+    bool repeating; /* inside of dk_repeat */
     bool profiling;
     DkProfile profile[DK_N_SLOTS]; /* by slot of the table */
     void *backend;                 /* the back end's own state */

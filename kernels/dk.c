@@ -10,6 +10,7 @@
 
 DkBuffer *dk_buffer_new(DkDevice *dev, size_t bytes)
 {
+    DK_REQUIRE(!dev->repeating);
     return dev->ops.buffer_new(dev, bytes);
 }
 
@@ -17,44 +18,45 @@ void dk_buffer_free(DkDevice *dev, DkBuffer **buffer)
 {
     if (!*buffer)
         return;
+    DK_REQUIRE(!dev->repeating);
     dev->ops.buffer_free(dev, buffer);
     *buffer = NULL;
 }
 
 void dk_write(DkDevice *dev, DkTensor y, const void *host)
 {
-    DK_REQUIRE(y.buffer && host);
+    DK_REQUIRE(y.buffer && host && !dev->repeating);
     RUN(write, 0, dev, y, host);
 }
 
 void dk_read(DkDevice *dev, void *host, DkTensor x)
 {
-    DK_REQUIRE(x.buffer && host);
+    DK_REQUIRE(x.buffer && host && !dev->repeating);
     RUN(read, 0, dev, host, x);
 }
 
 DkWeight *dk_weight_linear(DkDevice *dev, const float *w, int64_t n, int64_t k)
 {
-    DK_REQUIRE(w && n >= 1 && k >= 1);
+    DK_REQUIRE(w && n >= 1 && k >= 1 && !dev->repeating);
     return dev->ops.weight_linear(dev, w, n, k);
 }
 
 DkWeight *dk_weight_conv2d(DkDevice *dev, const float *w, int64_t out, int64_t in, int kh, int kw)
 {
-    DK_REQUIRE(w && out >= 1 && in >= 1 && kh >= 1 && kw >= 1);
+    DK_REQUIRE(w && out >= 1 && in >= 1 && kh >= 1 && kw >= 1 && !dev->repeating);
     return dev->ops.weight_conv2d(dev, w, out, in, kh, kw);
 }
 
 DkWeight *dk_weight_scan(DkDevice *dev, const float *a, int64_t e, int64_t n)
 {
-    DK_REQUIRE(a && e >= 1 && n >= 1);
+    DK_REQUIRE(a && e >= 1 && n >= 1 && !dev->repeating);
     return dev->ops.weight_scan(dev, a, e, n);
 }
 
 DkWeight *dk_weight_s4d(DkDevice *dev, const double *decay, const double *gain, const double *skip,
                         int64_t d, int64_t n)
 {
-    DK_REQUIRE(decay && gain && skip && d >= 1 && n >= 1);
+    DK_REQUIRE(decay && gain && skip && d >= 1 && n >= 1 && !dev->repeating);
     return dev->ops.weight_s4d(dev, decay, gain, skip, d, n);
 }
 
@@ -62,8 +64,33 @@ void dk_weight_free(DkDevice *dev, DkWeight **w)
 {
     if (!*w)
         return;
+    DK_REQUIRE(!dev->repeating);
     dev->ops.weight_free(dev, w);
     *w = NULL;
+}
+
+/* ---- repeats --------------------------------------------------------------------------------- */
+
+void dk_repeat(DkDevice *dev, DkRepeat **kept, void (*enqueue)(void *data), void *data)
+{
+    DK_REQUIRE(kept && enqueue && !dev->repeating);
+    if (dk_stopped(dev))
+        return;
+    dev->repeating = true;
+    if (dev->profiling)
+        enqueue(data);
+    else
+        dev->ops.repeat(dev, kept, enqueue, data);
+    dev->repeating = false;
+}
+
+void dk_repeat_free(DkDevice *dev, DkRepeat **kept)
+{
+    if (!*kept)
+        return;
+    DK_REQUIRE(!dev->repeating);
+    dev->ops.repeat_free(dev, kept);
+    *kept = NULL;
 }
 
 /* ---- products -------------------------------------------------------------------------------- */

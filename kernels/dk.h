@@ -31,6 +31,7 @@ extern "C" {
 typedef struct DkDevice DkDevice;
 typedef struct DkBuffer DkBuffer;
 typedef struct DkWeight DkWeight;
+typedef struct DkRepeat DkRepeat;
 
 typedef enum { DK_OK, DK_NO_MEMORY, DK_CANCELLED, DK_DEVICE_FAILED, DK_UNSUPPORTED } DkStatus;
 typedef enum { DK_F32, DK_F64, DK_I32 } DkType;
@@ -134,6 +135,18 @@ int64_t dk_tensor_count(DkTensor t); /* elements */
 /* Contiguous host memory to the tensor and back. The read waits for what was enqueued before. */
 void dk_write(DkDevice *dev, DkTensor y, const void *host);
 void dk_read(DkDevice *dev, void *host, DkTensor x);
+
+/* ---- what is run again and again
+ * ----------------------------------------------------------------------- */
+
+/* Runs enqueue (data), which enqueues the same operations on the same tensors whenever it is
+ * called. A device that gains by it keeps them as *kept (NULL at first) when they come for the
+ * second time, and runs that in place of the call from then on. So enqueue takes nothing from the
+ * host and makes nothing: it calls no dk_write, dk_read, dk_sync, and makes or frees no buffers and
+ * weights, all of which outlive *kept; what changes lies in buffers that are written before. While
+ * the profile is on, it is called each time. */
+void dk_repeat(DkDevice *dev, DkRepeat **kept, void (*enqueue)(void *data), void *data);
+void dk_repeat_free(DkDevice *dev, DkRepeat **kept); /* takes NULL inside, leaves NULL */
 
 /* ---- weights, packed once as the back end likes them
  * -------------------------------------------------- */

@@ -15,6 +15,7 @@ struct DkCuda {
     void *scratch;       /* see dk_cuda_scratch */
     size_t scratch_bytes;
     int n_processors;
+    bool is_capturing; /* repeat.cu */
     DkCudaProducts *products;
 };
 
@@ -94,6 +95,8 @@ __typeof__(dk_buffer_new) dk_cuda_buffer_new;
 __typeof__(dk_buffer_free) dk_cuda_buffer_free;
 __typeof__(dk_write) dk_cuda_write;
 __typeof__(dk_read) dk_cuda_read;
+__typeof__(dk_repeat) dk_cuda_repeat;
+__typeof__(dk_repeat_free) dk_cuda_repeat_free;
 __typeof__(dk_clear) dk_cuda_clear;
 __typeof__(dk_weight_free) dk_cuda_weight_free;
 

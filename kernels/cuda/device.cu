@@ -66,6 +66,8 @@ static void fill_ops(DkOps *ops)
     ops->buffer_free = dk_cuda_buffer_free;
     ops->write = dk_cuda_write;
     ops->read = dk_cuda_read;
+    ops->repeat = dk_cuda_repeat;
+    ops->repeat_free = dk_cuda_repeat_free;
     ops->clear = dk_cuda_clear;
     ops->weight_free = dk_cuda_weight_free;
     ops->linear = dk_cuda_linear;

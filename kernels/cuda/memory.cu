@@ -3,14 +3,17 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * All memory comes from the driver's pool in the order of the stream, so that neither taking it nor
- * giving it back waits for the card. Nothing is taken in a step but the scratch block's growth. */
+ * giving it back waits for the card. Nothing is taken in a step but the scratch block's growth, in
+ * the first of its kind. */
 #include "kernels/cuda/cuda.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 void *dk_cuda_alloc(DkDevice *dev, size_t bytes)
 {
     void *data = nullptr;
+    assert(!dk_cuda(dev)->is_capturing);
     if (bytes == 0 || cudaMallocAsync(&data, bytes, dk_cuda(dev)->stream) != cudaSuccess) {
         cudaGetLastError(); /* no memory is the caller's to tell */
         return nullptr;
@@ -23,6 +26,7 @@ void dk_cuda_free(DkDevice *dev, void *data, size_t bytes)
 {
     if (!data)
         return;
+    assert(!dk_cuda(dev)->is_capturing);
     cudaFreeAsync(data, dk_cuda(dev)->stream);
     dk_cuda(dev)->host->account(dev, 0, bytes);
 }

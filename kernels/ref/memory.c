@@ -50,6 +50,17 @@ void dk_ref_clear(DkDevice *dev, DkTensor y)
                (size_t)dk_columns(y) * size);
 }
 
+/* ---- repeats: a call is all that there is to keep -------------------------------------------- */
+
+void dk_ref_repeat(DkDevice *dev, DkRepeat **kept, void (*enqueue)(void *data), void *data)
+{
+    enqueue(data);
+}
+
+void dk_ref_repeat_free(DkDevice *dev, DkRepeat **kept)
+{
+}
+
 /* ---- weights --------------------------------------------------------------------------------- */
 
 DkWeight *dk_weight_alloc(DkDevice *dev, DkWeightKind kind, int64_t n, int64_t k, int kh, int kw,

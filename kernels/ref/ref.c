@@ -5,6 +5,35 @@
 
 #include <string.h>
 
+static void fill_train(DkTrainOps *ops)
+{
+    *ops = (DkTrainOps){
+        .weight_set = dk_ref_weight_set,
+        .weight_set_s4d = dk_ref_weight_set_s4d,
+        .linear_backward_weight = dk_ref_linear_backward_weight,
+        .conv2d_backward_weight = dk_ref_conv2d_backward_weight,
+        .sum_rows = dk_ref_sum_rows,
+        .attention_backward = dk_ref_attention_backward,
+        .conv1d_dw_backward = dk_ref_conv1d_dw_backward,
+        .selective_scan_backward = dk_ref_selective_scan_backward,
+        .s4d_scan_backward = dk_ref_s4d_scan_backward,
+        .s4d_hold = dk_ref_s4d_hold,
+        .s4d_hold_backward = dk_ref_s4d_hold_backward,
+        .neg_exp = dk_ref_neg_exp,
+        .neg_exp_backward = dk_ref_neg_exp_backward,
+        .norm_modulate_backward = dk_ref_norm_modulate_backward,
+        .gate_add_backward = dk_ref_gate_add_backward,
+        .act_backward = dk_ref_act_backward,
+        .conv2d_dw_backward = dk_ref_conv2d_dw_backward,
+        .gather_backward = dk_ref_gather_backward,
+        .unpatchify_backward = dk_ref_unpatchify_backward,
+        .squared_error = dk_ref_squared_error,
+        .bound_error = dk_ref_bound_error,
+        .sum_squares = dk_ref_sum_squares,
+        .adamw = dk_ref_adamw,
+    };
+}
+
 bool dk_ref_init(DkDevice *dev)
 {
     dev->ops = (DkOps){
@@ -36,32 +65,10 @@ bool dk_ref_init(DkDevice *dev)
         .buffer_free = dk_ref_buffer_free,
         .write = dk_ref_write,
         .read = dk_ref_read,
+        .repeat = dk_ref_repeat,
+        .repeat_free = dk_ref_repeat_free,
     };
-    dev->train = (DkTrainOps){
-        .weight_set = dk_ref_weight_set,
-        .weight_set_s4d = dk_ref_weight_set_s4d,
-        .linear_backward_weight = dk_ref_linear_backward_weight,
-        .conv2d_backward_weight = dk_ref_conv2d_backward_weight,
-        .sum_rows = dk_ref_sum_rows,
-        .attention_backward = dk_ref_attention_backward,
-        .conv1d_dw_backward = dk_ref_conv1d_dw_backward,
-        .selective_scan_backward = dk_ref_selective_scan_backward,
-        .s4d_scan_backward = dk_ref_s4d_scan_backward,
-        .s4d_hold = dk_ref_s4d_hold,
-        .s4d_hold_backward = dk_ref_s4d_hold_backward,
-        .neg_exp = dk_ref_neg_exp,
-        .neg_exp_backward = dk_ref_neg_exp_backward,
-        .norm_modulate_backward = dk_ref_norm_modulate_backward,
-        .gate_add_backward = dk_ref_gate_add_backward,
-        .act_backward = dk_ref_act_backward,
-        .conv2d_dw_backward = dk_ref_conv2d_dw_backward,
-        .gather_backward = dk_ref_gather_backward,
-        .unpatchify_backward = dk_ref_unpatchify_backward,
-        .squared_error = dk_ref_squared_error,
-        .bound_error = dk_ref_bound_error,
-        .sum_squares = dk_ref_sum_squares,
-        .adamw = dk_ref_adamw,
-    };
+    fill_train(&dev->train);
     dev->n_threads = 1;
     strcpy(dev->description, "ref: plain C, 1 thread");
     return true;

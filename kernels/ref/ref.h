@@ -39,6 +39,8 @@ __typeof__(dk_buffer_new) dk_ref_buffer_new;
 __typeof__(dk_buffer_free) dk_ref_buffer_free;
 __typeof__(dk_write) dk_ref_write;
 __typeof__(dk_read) dk_ref_read;
+__typeof__(dk_repeat) dk_ref_repeat;
+__typeof__(dk_repeat_free) dk_ref_repeat_free;
 
 __typeof__(dk_weight_set) dk_ref_weight_set;
 __typeof__(dk_weight_set_s4d) dk_ref_weight_set_s4d;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 
 #define CUDART_VERSION 12000
@@ -32,6 +33,7 @@ enum cudaError_t {
     cudaErrorInvalidConfiguration = 9,
     cudaErrorIllegalAddress = 700,
     cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901,
 };
 
 enum cudaMemcpyKind {
@@ -71,7 +73,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, uint64_t flags);
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *exec, cudaGraph_t graph, uint64_t flags);
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
@@ -93,10 +95,12 @@ struct CudaHostKernel {
     virtual ~CudaHostKernel() = default;
 };
 
-/* A launch, and other work in the stream's order. Recorded where the stream captures. */
+/* A launch, and other work in the stream's order, which uses the memory of the card at `touched`.
+ * Recorded where the stream captures: a graph's memory must then still be there when it runs. */
 void cuda_host_launch(const char *kernel, dim3 grid, dim3 block, size_t shared_bytes,
                       cudaStream_t stream, const std::shared_ptr<CudaHostKernel> &bound);
-void cuda_host_enqueue(cudaStream_t stream, const std::function<void()> &work);
+void cuda_host_enqueue(cudaStream_t stream, std::initializer_list<const void *> touched,
+                       const std::function<void()> &work);
 cudaError_t cuda_host_allow_shared(size_t bytes);
 
 /* Between the blocks of a launch: true lets it go. */

@@ -14,7 +14,8 @@
  *   - in the checking build (check.cc): each access is checked against what is allocated, and two
  *     threads that touch the same bytes without a barrier in between, one of them writing, are
  *     found; traffic is counted;
- *   - writes beside allocations, in every build.
+ *   - writes beside allocations, in every build;
+ *   - what may not be done while a stream is captured, and a graph whose memory was freed since.
  * Single-threaded: all of the program's CUDA calls come from one thread. */
 #ifndef CUDA_ON_HOST_H
 #define CUDA_ON_HOST_H

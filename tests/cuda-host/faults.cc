@@ -1,4 +1,5 @@
-/* Wrong kernels: what executing them on the host must find, and right ones, in which it must not.
+/* Wrong kernels and captures: what executing them on the host must find, and right ones, in which
+ * it must not.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "kernels/cuda/port.h"
@@ -119,8 +120,107 @@ struct Data {
     float *x, *y, host[N];
 };
 
+/* ---- captures -------------------------------------------------------------------------------- */
+
+static void must(cudaError_t error)
+{
+    if (!error)
+        return;
+    fprintf(stderr, "%s\n", cudaGetErrorString(error));
+    abort();
+}
+
+static void begin_capture(Data *d)
+{
+    must(cudaStreamBeginCapture(d->stream, cudaStreamCaptureModeThreadLocal));
+}
+
+static cudaGraphExec_t end_capture(Data *d)
+{
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    must(cudaStreamEndCapture(d->stream, &graph));
+    must(cudaGraphInstantiateWithFlags(&exec, graph, 0));
+    cudaGraphDestroy(graph);
+    return exec;
+}
+
+static void *take(Data *d)
+{
+    void *data;
+    must(cudaMallocAsync(&data, N * sizeof(float), d->stream));
+    return data;
+}
+
+/* Captured, and run twice: the number that the kernel counts shows how often. */
+static void graph_counts(Data *d)
+{
+    int n;
+    begin_capture(d);
+    DK_PORT_LAUNCH(count, 1, N, 0, d->stream, d->y, reinterpret_cast<int *>(d->x));
+    cudaGraphExec_t exec = end_capture(d);
+    must(cudaGraphLaunch(exec, d->stream));
+    must(cudaGraphLaunch(exec, d->stream));
+    must(cudaGraphExecDestroy(exec));
+    must(cudaMemcpyAsync(&n, d->x, sizeof n, cudaMemcpyDeviceToHost, d->stream));
+    if (n != 2 * N)
+        abort();
+}
+
+static void capture_takes(Data *d)
+{
+    void *data;
+    begin_capture(d);
+    cudaMallocAsync(&data, N, d->stream);
+    end_capture(d);
+}
+
+static void capture_gives_back(Data *d)
+{
+    void *data = take(d);
+    begin_capture(d);
+    cudaFreeAsync(data, d->stream);
+    end_capture(d);
+}
+
+static void capture_waits(Data *d)
+{
+    begin_capture(d);
+    cudaStreamSynchronize(d->stream);
+    end_capture(d);
+}
+
+static void capture_reads(Data *d)
+{
+    begin_capture(d);
+    cudaMemcpyAsync(d->host, d->x, sizeof d->host, cudaMemcpyDeviceToHost, d->stream);
+    end_capture(d);
+}
+
+/* The new memory may well lie where the old lay. */
+static void graph_is_stale(Data *d)
+{
+    float *y = static_cast<float *>(take(d));
+    begin_capture(d);
+    DK_PORT_LAUNCH(warp_sum, 1, N, 0, d->stream, y, d->x);
+    cudaGraphExec_t exec = end_capture(d);
+    must(cudaGraphLaunch(exec, d->stream));
+    must(cudaFreeAsync(y, d->stream));
+    take(d);
+    must(cudaGraphLaunch(exec, d->stream));
+}
+
 static void run(const char *name, Data *d)
 {
+#define CAPTURE(function)                                                                          \
+    if (strcmp(name, #function) == 0)                                                              \
+        function(d);
+    CAPTURE(graph_counts)
+    CAPTURE(capture_takes)
+    CAPTURE(capture_gives_back)
+    CAPTURE(capture_waits)
+    CAPTURE(capture_reads)
+    CAPTURE(graph_is_stale)
 #define CASE(kernel, blocks, shared, ...)                                                          \
     if (strcmp(name, #kernel) == 0)                                                                \
         DK_PORT_LAUNCH(kernel, blocks, N, shared, d->stream, d->y, __VA_ARGS__);
@@ -193,6 +293,12 @@ int main()
         {"same_place", "a race"},
         {"other_block", "a race"},
         {"from_host", "no memory of the card"},
+        {"graph_counts", nullptr},
+        {"capture_takes", "previous error during capture"},
+        {"capture_gives_back", "previous error during capture"},
+        {"capture_waits", "previous error during capture"},
+        {"capture_reads", "previous error during capture"},
+        {"graph_is_stale", "memory that was freed"},
     };
     Data d = {};
     int n_failures = 0;
@@ -208,6 +314,6 @@ int main()
     cudaFreeAsync(x, d.stream);
     cudaFreeAsync(y, d.stream);
     cudaStreamDestroy(d.stream);
-    printf("%zu kernels, %d failures\n", sizeof cases / sizeof *cases, n_failures);
+    printf("%zu cases, %d failures\n", sizeof cases / sizeof *cases, n_failures);
     return n_failures > 0;
 }

@@ -97,7 +97,7 @@ void dk_cuda_product(DkDevice *dev, const DkCudaProduct *product)
     const DkCudaProduct p = *product;
     if (!dk_cuda_product_has(p.act))
         abort();
-    cuda_host_enqueue(dk_cuda(dev)->stream, [p] {
+    cuda_host_enqueue(dk_cuda(dev)->stream, {p.a, p.b, p.c, p.bias}, [p] {
         for (int64_t i = 0; i < p.n_batch; i++)
             multiply(p, i);
     });

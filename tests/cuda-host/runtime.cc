@@ -13,12 +13,20 @@
 #include <string>
 #include <vector>
 
-struct CudaHostStream {
-    CudaHostGraph *capture; /* NULL: work is done at once */
+/* What lies in the card's memory; no two that ever were have the same number. */
+struct Allocation {
+    size_t bytes;
+    uint64_t number;
 };
 
 struct CudaHostGraph {
     std::vector<std::function<void()>> work;
+    std::map<const unsigned char *, uint64_t> used; /* allocations, by their first byte */
+};
+
+struct CudaHostStream {
+    CudaHostGraph *capture; /* NULL: work is done at once */
+    bool is_spoilt;         /* what is captured */
 };
 
 namespace {
@@ -33,10 +41,20 @@ cudaError_t remember(cudaError_t error)
 }
 
 /* By address of the first byte. */
-std::map<const unsigned char *, size_t> &allocations()
+std::map<const unsigned char *, Allocation> &allocations()
 {
-    static std::map<const unsigned char *, size_t> all;
+    static std::map<const unsigned char *, Allocation> all;
     return all;
+}
+
+/* While a stream is captured the program may not do this: the capture is lost. */
+bool is_captured(cudaStream_t stream)
+{
+    if (!stream->capture)
+        return false;
+    stream->is_spoilt = true;
+    remember(cudaErrorStreamCaptureUnsupported);
+    return true;
 }
 
 size_t held;
@@ -76,6 +94,8 @@ const char *cudaGetErrorString(cudaError_t error)
         return "an illegal memory access was encountered";
     case cudaErrorStreamCaptureUnsupported:
         return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+        return "operation failed due to a previous error during capture";
     }
     return "unrecognized error code";
 }
@@ -130,25 +150,37 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
-    if (stream->capture)
-        return remember(cudaErrorStreamCaptureUnsupported);
+    if (is_captured(stream))
+        return cudaErrorStreamCaptureUnsupported;
     cuda_host_check_red_zones("before the program waited");
     return cudaSuccess;
 }
 
-void cuda_host_enqueue(cudaStream_t stream, const std::function<void()> &work)
+static void use(CudaHostGraph *graph, const void *at)
 {
-    if (stream->capture)
-        stream->capture->work.push_back(work);
-    else
+    CudaHostMemory memory;
+    if (at && cuda_host_find_memory(at, &memory) && at >= memory.data)
+        graph->used[memory.data] = allocations()[memory.data].number;
+}
+
+void cuda_host_enqueue(cudaStream_t stream, std::initializer_list<const void *> touched,
+                       const std::function<void()> &work)
+{
+    if (!stream->capture) {
         work();
+        return;
+    }
+    for (const void *at : touched)
+        use(stream->capture, at);
+    stream->capture->work.push_back(work);
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
 {
-    if (stream->capture)
-        return remember(cudaErrorStreamCaptureUnsupported);
+    if (is_captured(stream))
+        return cudaErrorStreamCaptureUnsupported;
     stream->capture = new CudaHostGraph;
+    stream->is_spoilt = false;
     return cudaSuccess;
 }
 
@@ -156,10 +188,16 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 {
     *graph = stream->capture;
     stream->capture = nullptr;
-    return remember(*graph ? cudaSuccess : cudaErrorInvalidValue);
+    if (!*graph)
+        return remember(cudaErrorInvalidValue);
+    if (!stream->is_spoilt)
+        return cudaSuccess;
+    delete *graph;
+    *graph = nullptr;
+    return remember(cudaErrorStreamCaptureInvalidated);
 }
 
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, uint64_t)
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *exec, cudaGraph_t graph, uint64_t)
 {
     *exec = new CudaHostGraph(*graph);
     return cudaSuccess;
@@ -167,8 +205,13 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, uint6
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
-    if (stream->capture)
-        return remember(cudaErrorStreamCaptureUnsupported);
+    if (is_captured(stream))
+        return cudaErrorStreamCaptureUnsupported;
+    for (const auto &[data, number] : exec->used) {
+        const auto found = allocations().find(data);
+        if (found == allocations().end() || found->second.number != number)
+            cuda_host_fault("a graph uses memory that was freed after its capture");
+    }
     for (const std::function<void()> &work : exec->work)
         work();
     return cudaSuccess;
@@ -190,8 +233,9 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph)
 
 cudaError_t cudaMallocAsync(void **data, size_t bytes, cudaStream_t stream)
 {
-    if (stream->capture)
-        return remember(cudaErrorStreamCaptureUnsupported);
+    static uint64_t n_allocations;
+    if (is_captured(stream))
+        return cudaErrorStreamCaptureUnsupported;
     if (bytes > capacity() - held)
         return remember(cudaErrorMemoryAllocation);
     const size_t rounded = (bytes + 255) / 256 * 256;
@@ -200,7 +244,7 @@ cudaError_t cudaMallocAsync(void **data, size_t bytes, cudaStream_t stream)
     if (!whole)
         return remember(cudaErrorMemoryAllocation);
     memset(whole, CUDA_HOST_POISON, rounded + 2 * CUDA_HOST_RED);
-    allocations()[whole + CUDA_HOST_RED] = bytes;
+    allocations()[whole + CUDA_HOST_RED] = {bytes, ++n_allocations};
     held += bytes;
     if (cuda_host_checks)
         cuda_host_checks->alloc(whole + CUDA_HOST_RED, bytes);
@@ -226,8 +270,8 @@ static void check_red_zones(const unsigned char *data, size_t bytes, const char 
 
 void cuda_host_check_red_zones(const char *when)
 {
-    for (const auto &[data, bytes] : allocations())
-        check_red_zones(data, bytes, when);
+    for (const auto &[data, allocation] : allocations())
+        check_red_zones(data, allocation.bytes, when);
 }
 
 bool cuda_host_find_memory(const void *at, CudaHostMemory *memory)
@@ -237,17 +281,20 @@ bool cuda_host_find_memory(const void *at, CudaHostMemory *memory)
     if (next == allocations().begin())
         return false;
     --next;
-    *memory = {const_cast<unsigned char *>(next->first), next->second};
-    return byte >= next->first - CUDA_HOST_RED && byte < next->first + next->second + CUDA_HOST_RED;
+    *memory = {const_cast<unsigned char *>(next->first), next->second.bytes};
+    return byte >= memory->data - CUDA_HOST_RED &&
+           byte < memory->data + memory->bytes + CUDA_HOST_RED;
 }
 
-cudaError_t cudaFreeAsync(void *data, cudaStream_t)
+cudaError_t cudaFreeAsync(void *data, cudaStream_t stream)
 {
+    if (is_captured(stream))
+        return cudaErrorStreamCaptureUnsupported;
     const auto found = allocations().find(static_cast<unsigned char *>(data));
     if (found == allocations().end())
         cuda_host_fault("frees memory that is none of the card's");
-    check_red_zones(found->first, found->second, "at its end");
-    held -= found->second;
+    check_red_zones(found->first, found->second.bytes, "at its end");
+    held -= found->second.bytes;
     if (cuda_host_checks)
         cuda_host_checks->free(static_cast<unsigned char *>(data));
     free(static_cast<unsigned char *>(data) - CUDA_HOST_RED);
@@ -270,9 +317,9 @@ cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_
 {
     if (width > to_pitch || width > from_pitch)
         return remember(cudaErrorInvalidValue);
-    if (kind != cudaMemcpyDeviceToDevice && stream->capture)
-        return remember(cudaErrorStreamCaptureUnsupported);
-    cuda_host_enqueue(stream, [=] {
+    if (kind != cudaMemcpyDeviceToDevice && is_captured(stream))
+        return cudaErrorStreamCaptureUnsupported;
+    cuda_host_enqueue(stream, {to, from}, [=] {
         if (kind != cudaMemcpyDeviceToHost)
             check_span(to, to_pitch, width, height);
         if (kind != cudaMemcpyHostToDevice)
@@ -295,7 +342,7 @@ cudaError_t cudaMemset2DAsync(void *to, size_t pitch, int value, size_t width, s
 {
     if (width > pitch)
         return remember(cudaErrorInvalidValue);
-    cuda_host_enqueue(stream, [=] {
+    cuda_host_enqueue(stream, {to}, [=] {
         check_span(to, pitch, width, height);
         for (size_t i = 0; i < height; i++)
             memset(static_cast<char *>(to) + i * pitch, value, width);
@@ -366,6 +413,17 @@ void note_launch(const char *kernel, dim3 block, size_t shared_bytes)
 
 } // namespace
 
+/* Every word among the arguments that is an address of the card's, structures' members included. */
+static void use_arguments(CudaHostGraph *graph, const CudaHostKernel *bound)
+{
+    const char *object = reinterpret_cast<const char *>(bound);
+    const void *word;
+    for (size_t i = 0; i + sizeof word <= bound->bytes; i += sizeof word) {
+        memcpy(&word, object + i, sizeof word);
+        use(graph, word);
+    }
+}
+
 void cuda_host_launch(const char *kernel, dim3 grid, dim3 block, size_t shared_bytes,
                       cudaStream_t stream, const std::shared_ptr<CudaHostKernel> &bound)
 {
@@ -375,6 +433,8 @@ void cuda_host_launch(const char *kernel, dim3 grid, dim3 block, size_t shared_b
     else if (is_to_fail())
         remember(cudaErrorIllegalAddress);
     else
-        cuda_host_enqueue(stream,
+        cuda_host_enqueue(stream, {},
                           [=] { cuda_host_run(kernel, grid, block, shared_bytes, bound.get()); });
+    if (stream->capture)
+        use_arguments(stream->capture, bound.get());
 }

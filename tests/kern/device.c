@@ -1,5 +1,5 @@
-/* Devices: accounting, scratch, sticky status, cancel, profile, views, and what a wrong argument
- * does.
+/* Devices: accounting, scratch, sticky status, cancel, profile, repeats, views, and what a wrong
+ * argument does. With the argument "cuda": what of it is another on a card.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "check.h"
@@ -174,6 +174,114 @@ static void views(Check *c)
     check_release(c);
 }
 
+/* ---- repeats --------------------------------------------------------------------------------- */
+
+/* y = act (w x), by way of scratch where products are bf16. */
+typedef struct {
+    Check *check;
+    DkTensor y, x;
+    const DkWeight *w;
+    int n_calls;
+    atomic_int *raise; /* NULL, or a flag to raise at the next call */
+} Product;
+
+static void enqueue(void *data)
+{
+    Product *p = data;
+    p->n_calls++;
+    dk_linear(p->check->dev, p->y, p->x, p->w, none, DK_ACT_SILU, false);
+    if (p->raise)
+        atomic_store(p->raise, 1);
+    dk_axpby(p->check->dev, p->y, 0.5f, p->y, 0);
+}
+
+static Product product(Check *c, int64_t rows, int64_t columns)
+{
+    float *numbers = check_numbers(c, columns * columns);
+    dk_device_set_products(c->dev, DK_PRODUCTS_BF16);
+    DkWeight *w = check_keep(c, dk_weight_linear(c->dev, numbers, columns, columns));
+    dk_device_set_products(c->dev, DK_PRODUCTS_F32);
+    free(numbers);
+    return (Product){.check = c,
+                     .y = check_random(c, SIZES(rows, columns)),
+                     .x = check_random(c, SIZES(rows, columns)),
+                     .w = w};
+}
+
+/* Whether a repeat on other numbers gives what the operations give by themselves, and whether it
+ * called for them. */
+static bool repeats(Product *p, DkRepeat **kept, bool calls)
+{
+    Check *c = p->check;
+    Product plain = *p;
+    plain.y = check_tensor(c, DK_F32, p->y.rank, p->y.sizes);
+    const DkTensor numbers = check_random(c, p->x.rank, p->x.sizes);
+    const int before = p->n_calls;
+    dk_axpby(c->dev, p->x, 1, numbers, 0);
+    dk_clear(c->dev, p->y);
+    dk_repeat(c->dev, kept, enqueue, p);
+    enqueue(&plain);
+    return p->n_calls == before + calls && check_same_bits(c, p->y, plain.y);
+}
+
+/* `keeps`: the device does. Two repeats by turns; the second needs more scratch, which moves. */
+static void repeat(Check *c, bool keeps)
+{
+    Product p = product(c, 8, 32), wide = product(c, 64, 256);
+    DkRepeat *kept = NULL, *other = NULL;
+    EXPECT(c, repeats(&p, &kept, true));
+    EXPECT(c, repeats(&p, &kept, true));
+    EXPECT(c, repeats(&p, &kept, !keeps));
+    EXPECT(c, repeats(&p, &kept, !keeps));
+    EXPECT(c, repeats(&wide, &other, true));
+    EXPECT(c, repeats(&p, &kept, true));
+    EXPECT(c, repeats(&p, &kept, !keeps));
+    EXPECT(c, repeats(&wide, &other, true));
+    EXPECT(c, repeats(&wide, &other, !keeps));
+    EXPECT(c, (kept != NULL) == keeps);
+    dk_profile_enable(c->dev, true);
+    EXPECT(c, repeats(&p, &kept, true));
+    dk_profile_enable(c->dev, false);
+    EXPECT(c, repeats(&p, &kept, !keeps));
+    dk_repeat_free(c->dev, &kept);
+    dk_repeat_free(c->dev, &kept);
+    dk_repeat_free(c->dev, &other);
+    check_release(c);
+}
+
+/* Cancelled in the n-th call, between its operations: what was kept of it is not used. */
+static void repeat_cancelled(Check *c, int n, bool keeps)
+{
+    atomic_int flag = 0;
+    Product p = product(c, 8, 32);
+    DkRepeat *kept = NULL;
+    dk_device_set_cancel(c->dev, &flag);
+    for (int i = 0; i + 1 < n; i++)
+        EXPECT(c, repeats(&p, &kept, true));
+    p.raise = &flag;
+    dk_repeat(c->dev, &kept, enqueue, &p);
+    EXPECT(c, p.n_calls == n);
+    dk_repeat(c->dev, &kept, enqueue, &p);
+    EXPECT(c, p.n_calls == n);
+    EXPECT(c, dk_sync(c->dev) == DK_CANCELLED);
+    p.raise = NULL;
+    atomic_store(&flag, 0);
+    for (int i = n; i < 3; i++)
+        EXPECT(c, repeats(&p, &kept, true));
+    EXPECT(c, repeats(&p, &kept, !keeps));
+    dk_device_set_cancel(c->dev, NULL);
+    dk_repeat_free(c->dev, &kept);
+    check_release(c);
+}
+
+static void run_repeats(Check *c)
+{
+    const bool keeps = c->dev->kind == DK_BACKEND_CUDA;
+    repeat(c, keeps);
+    repeat_cancelled(c, 1, keeps);
+    repeat_cancelled(c, 2, keeps);
+}
+
 /* ---- wrong arguments ------------------------------------------------------------------------- */
 
 static void wrong_columns(Check *c)
@@ -203,6 +311,28 @@ static void right_columns(Check *c)
     dk_axpby(c->dev, dk_tensor_columns(t, 0, 3), 1, dk_tensor_columns(t, 3, 3), 1);
 }
 
+static void write_inside(void *data)
+{
+    dk_write(((Check *)data)->dev, check_tensor(data, DK_F32, SIZES(1)), (float[]){1});
+}
+
+static void sync_inside(void *data)
+{
+    dk_sync(((Check *)data)->dev);
+}
+
+static void wrong_write(Check *c)
+{
+    DkRepeat *kept = NULL;
+    dk_repeat(c->dev, &kept, write_inside, c);
+}
+
+static void wrong_sync(Check *c)
+{
+    DkRepeat *kept = NULL;
+    dk_repeat(c->dev, &kept, sync_inside, c);
+}
+
 static bool aborts(Check *c, void (*call)(Check *))
 {
     int status = 0;
@@ -222,6 +352,8 @@ static void wrong_arguments(Check *c)
     EXPECT(c, aborts(c, wrong_bounds));
     EXPECT(c, aborts(c, wrong_shape));
     EXPECT(c, aborts(c, wrong_overlap));
+    EXPECT(c, aborts(c, wrong_write));
+    EXPECT(c, aborts(c, wrong_sync));
     EXPECT(c, !aborts(c, right_columns));
 }
 
@@ -236,6 +368,7 @@ static int run(DkBackend backend)
     cancel_inside(&c);
     sticky(&c);
     profile(&c);
+    run_repeats(&c);
     views(&c);
     printf("%s: %d failures\n", c.text, c.n_failures);
     dk_device_close(&c.dev);
@@ -244,8 +377,19 @@ static int run(DkBackend backend)
     return c.n_failures;
 }
 
-int main(void)
+static int run_cuda(void)
 {
+    Check c = {.dev = check_memory(dk_device_open(DK_BACKEND_CUDA, 1, DK_ISA_ALL))};
+    c.text = dk_device_describe(c.dev);
+    run_repeats(&c);
+    dk_device_close(&c.dev);
+    return c.n_failures;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "cuda") == 0)
+        return run_cuda() > 0;
     DkDevice *device = dk_device_open(DK_BACKEND_CPU, 0, DK_ISA_ALL);
     const int n_threads = device ? dk_device_threads(device) : 0;
     dk_device_close(&device);
