@@ -85,6 +85,7 @@ static gboolean hand_over(gboolean done, DimArray *out, DimArray *result)
 
 void dim_model_plan_clear(DimModel *model)
 {
+    dk_repeat_free(model->dk, &model->forward.kept);
     if (model->forward.plan)
         model->spec->net->plan_free(model->forward.plan);
     dim_arena_clear(&model->forward.arena);
@@ -125,6 +126,20 @@ static gboolean make_plan(DimModel *model, const gint64 *sizes, int out_channels
     return TRUE;
 }
 
+typedef struct {
+    DimModel *model;
+    const DimNetProgress *progress;
+} Forward;
+
+static void enqueue_forward(void *data)
+{
+    const Forward *forward = data;
+    const DimModel *model = forward->model;
+    const DimModelPlan *f = &model->forward;
+
+    model->spec->net->forward(model->dk, model->net, f->plan, f->output, f->x, forward->progress);
+}
+
 gboolean dim_model_forward(DimModel *model, const DimArray *x, const float *t, const gint64 *y,
                            DimArray *output, DimTask *task, GError **error)
 {
@@ -146,8 +161,9 @@ gboolean dim_model_forward(DimModel *model, const DimArray *x, const float *t, c
         times[i] = t[i];
     dim_dk_follow(model->dk, task);
     dk_write(model->dk, model->forward.x, x->data);
-    model->spec->net->forward(model->dk, model->net, model->forward.plan, model->forward.output,
-                              model->forward.x, times, y, &progress);
+    model->spec->net->ask(model->dk, model->forward.plan, times, y);
+    dk_repeat(model->dk, &model->forward.kept, enqueue_forward, &(Forward){model, &progress});
+    dim_net_progress(&progress, 1);
     dk_read(model->dk, out.data, model->forward.output);
     const gboolean done = dim_dk_check(model->dk, "backbone", error);
     dim_dk_follow(model->dk, NULL);

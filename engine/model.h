@@ -65,6 +65,7 @@ typedef struct {
     DimArena arena;
     DimNetPlan *plan; /* NULL: none yet */
     DkTensor x, output;
+    DkRepeat *kept; /* the evaluation */
 } DimModelPlan;
 
 /* What the engine has loaded. */

@@ -187,23 +187,29 @@ static void apply(DkDevice *dk, DkTensor y, DkTensor x, const DimSsmLinear *laye
     dk_linear(dk, y, x, layer->weight, layer->bias, act, false);
 }
 
-/* silu (time + class), which every modulation starts from. */
-static void embed_condition(Plan *plan, DkDevice *dk, const DimSsmNet *net, const double *t,
-                            const gint64 *y)
+static void ssm_ask(DkDevice *dk, DimNetPlan *base, const double *t, const gint64 *y)
 {
+    const Plan *plan = (Plan *)base;
     const DimSsmConfig *c = plan->config;
-    const gint64 sizes[] = {plan->batch, c->width};
-    const DkTensor condition = dk_tensor_reshape(plan->condition, 2, sizes);
 
     for (int i = 0; i < plan->batch; i++) {
         dim_mamba_sinusoid(plan->sinusoids + i * DIM_SSM_SINUSOID, DIM_SSM_SINUSOID, t[i]);
         plan->rows[i] = y ? (gint32)y[i] : c->n_classes;
     }
     dk_write(dk, plan->sinusoid, plan->sinusoids);
-    if (c->n_classes) {
+    if (c->n_classes)
         dk_write(dk, plan->label_rows, plan->rows);
+}
+
+/* silu (time + class), which every modulation starts from. */
+static void embed_condition(const Plan *plan, DkDevice *dk, const DimSsmNet *net)
+{
+    const DimSsmConfig *c = plan->config;
+    const gint64 sizes[] = {plan->batch, c->width};
+    const DkTensor condition = dk_tensor_reshape(plan->condition, 2, sizes);
+
+    if (c->n_classes)
         dk_gather(dk, plan->condition, net->labels, plan->label_rows);
-    }
     apply(dk, plan->hidden, plan->sinusoid, &net->time_1, DK_ACT_SILU);
     dk_linear(dk, condition, plan->hidden, net->time_2.weight, net->time_2.bias, DK_ACT_SILU,
               c->n_classes > 0);
@@ -284,15 +290,14 @@ static void run_head(const Plan *plan, DkDevice *dk, const DimSsmNet *net, DkTen
     dk_unpatchify(dk, output, dk_tensor_reshape(plan->head, 3, places), c->patch);
 }
 
-static void ssm_forward(DkDevice *dk, DimNet *base, DimNetPlan *base_plan, DkTensor output,
-                        DkTensor x, const double *t, const gint64 *y,
-                        const DimNetProgress *progress)
+static void ssm_forward(DkDevice *dk, DimNet *base, const DimNetPlan *base_plan, DkTensor output,
+                        DkTensor x, const DimNetProgress *progress)
 {
     const DimSsmNet *net = (DimSsmNet *)base;
-    Plan *plan = (Plan *)base_plan;
+    const Plan *plan = (const Plan *)base_plan;
     const int depth = plan->config->depth;
 
-    embed_condition(plan, dk, net, t, y);
+    embed_condition(plan, dk, net);
     embed_sequence(plan, dk, net, x);
     for (int i = 0; i < depth; i++) {
         run_block(plan, dk, &net->blocks[i]);
@@ -323,5 +328,6 @@ const DimNetClass dim_net_diffussm = {
     .free = dim_ssm_free,
     .plan = ssm_plan,
     .plan_free = ssm_plan_free,
+    .ask = ssm_ask,
     .forward = ssm_forward,
 };

@@ -248,26 +248,32 @@ static DimNetPlan *dim_plan(DimArena *arena, const void *config, DimNet *net, in
 
 static const DkTensor nothing;
 
-static void write_sinusoids(Plan *plan, DkDevice *dk, DkTensor y, int size, const double *t)
+static void write_sinusoids(const Plan *plan, DkDevice *dk, DkTensor y, int size, const double *t)
 {
     for (int b = 0; b < plan->batch; b++)
         dim_mamba_sinusoid(plan->sinusoids + (gsize)b * size, size, t[b]);
     dk_write(dk, y, plan->sinusoids);
 }
 
-/* Time and class: as two tokens, as the vector of the head, and as the modulation that all blocks
- * share. */
-static void embed_vectors(Plan *plan, DkDevice *dk, const DimMambaNet *net, const double *t,
-                          const gint64 *y)
+static void dim_ask(DkDevice *dk, DimNetPlan *base, const double *t, const gint64 *y)
 {
-    const gint64 b = plan->batch, d = plan->config->width;
-    const DkTensor class_vector = dk_tensor_reshape(plan->class_vector, 2, (gint64[]){b, d});
-    const DkTensor time_vector = dk_tensor_reshape(plan->time_vector, 2, (gint64[]){b, d});
+    const Plan *plan = (Plan *)base;
 
     for (int i = 0; i < plan->batch; i++)
         plan->labels[i] = y ? (gint32)y[i] : plan->config->n_classes;
     dk_write(dk, plan->label_rows, plan->labels);
     write_sinusoids(plan, dk, plan->time, plan->config->width, t);
+    write_sinusoids(plan, dk, plan->sinusoid, DIM_TIME_SINUSOID, t);
+}
+
+/* Time and class: as two tokens, as the vector of the head, and as the modulation that all blocks
+ * share. */
+static void embed_vectors(const Plan *plan, DkDevice *dk, const DimMambaNet *net)
+{
+    const gint64 b = plan->batch, d = plan->config->width;
+    const DkTensor class_vector = dk_tensor_reshape(plan->class_vector, 2, (gint64[]){b, d});
+    const DkTensor time_vector = dk_tensor_reshape(plan->time_vector, 2, (gint64[]){b, d});
+
     dk_gather(dk, plan->class_vector, net->labels, plan->label_rows);
 
     for (int i = 0; i < DIM_EXTRA_TOKENS; i++) {
@@ -283,7 +289,6 @@ static void embed_vectors(Plan *plan, DkDevice *dk, const DimMambaNet *net, cons
               net->head_modulation_bias, DK_ACT_NONE, false);
 
     /* modulation = linear (silu (mlp (t) + label)) */
-    write_sinusoids(plan, dk, plan->sinusoid, DIM_TIME_SINUSOID, t);
     dk_gather(dk, plan->time_vector, net->modulation_labels, plan->label_rows);
     dk_linear(dk, plan->time_hidden, plan->sinusoid, net->time_1, net->time_1_bias, DK_ACT_SILU,
               false);
@@ -293,7 +298,7 @@ static void embed_vectors(Plan *plan, DkDevice *dk, const DimMambaNet *net, cons
 }
 
 /* Patches with their positions, then all tokens in their rows. */
-static void embed_sequence(Plan *plan, DkDevice *dk, const DimMambaNet *net, DkTensor x)
+static void embed_sequence(const Plan *plan, DkDevice *dk, const DimMambaNet *net, DkTensor x)
 {
     const DimMambaConfig *c = plan->config;
     const gint64 b = plan->batch, d = c->width, n = plan->grid.height * plan->grid.width,
@@ -333,7 +338,7 @@ static void join_skip(Plan *plan, DkDevice *dk, const DimMambaBlock *block, DkTe
 }
 
 /* y = Mamba (y) along the tokens in `order`, arXiv 2312.00752. */
-static void run_mamba(Plan *plan, DkDevice *dk, const DimMambaBlock *block, DkTensor y,
+static void run_mamba(const Plan *plan, DkDevice *dk, const DimMambaBlock *block, DkTensor y,
                       DkTensor order)
 {
     const gint64 e = plan->config->inner, n = plan->config->n_states, r = plan->config->rank;
@@ -371,7 +376,7 @@ static void run_block(Plan *plan, DkDevice *dk, const DimMambaNet *net, int i)
         dk_axpby(dk, plan->kept[i - c->encoder_start], 1, plan->stream, 0);
 }
 
-static void run_head(Plan *plan, DkDevice *dk, const DimMambaNet *net, DkTensor output)
+static void run_head(const Plan *plan, DkDevice *dk, const DimMambaNet *net, DkTensor output)
 {
     const DimMambaConfig *c = plan->config;
     const gint64 b = plan->batch, d = c->width,
@@ -398,21 +403,20 @@ static void run_head(Plan *plan, DkDevice *dk, const DimMambaNet *net, DkTensor 
     dk_unpatchify(dk, output, dk_tensor_reshape(plan->head_smooth, 3, pixels), 1);
 }
 
-static void dim_forward(DkDevice *dk, DimNet *base, DimNetPlan *base_plan, DkTensor output,
-                        DkTensor x, const double *t, const gint64 *y,
-                        const DimNetProgress *progress)
+static void dim_forward(DkDevice *dk, DimNet *base, const DimNetPlan *base_plan, DkTensor output,
+                        DkTensor x, const DimNetProgress *progress)
 {
     const DimMambaNet *net = (DimMambaNet *)base;
-    Plan *plan = (Plan *)base_plan;
-    const int depth = plan->config->depth;
+    Plan plan = *(const Plan *)base_plan; /* two of its tensors take turns (join_skip) */
+    const int depth = plan.config->depth;
 
-    embed_vectors(plan, dk, net, t, y);
-    embed_sequence(plan, dk, net, x);
+    embed_vectors(&plan, dk, net);
+    embed_sequence(&plan, dk, net, x);
     for (int i = 0; i < depth; i++) {
-        run_block(plan, dk, net, i);
+        run_block(&plan, dk, net, i);
         dim_net_progress(progress, (i + 1.0) / depth);
     }
-    run_head(plan, dk, net, output);
+    run_head(&plan, dk, net, output);
 }
 
 /* ---- the class ------------------------------------------------------------------------------- */
@@ -438,5 +442,6 @@ const DimNetClass dim_net_dim = {
     .free = dim_mamba_free,
     .plan = dim_plan,
     .plan_free = dim_plan_free,
+    .ask = dim_ask,
     .forward = dim_forward,
 };

@@ -169,16 +169,21 @@ static DkTensor condition(const Plan *plan)
     return dk_tensor_reshape(plan->condition, 2, (gint64[]){plan->batch, plan->config->width});
 }
 
-/* silu (mlp (t) + label) */
-static void embed_condition(Plan *plan, DkDevice *dk, const DimDitNet *net, const double *t,
-                            const gint64 *y)
+static void dit_ask(DkDevice *dk, DimNetPlan *base, const double *t, const gint64 *y)
 {
+    const Plan *plan = (Plan *)base;
+
     for (gint64 i = 0; i < plan->batch; i++) {
         plan->labels[i] = y ? (gint32)y[i] : plan->config->n_classes;
         dim_dit_sinusoid(plan->sinusoids + i * DIM_DIT_SINUSOID, t[i]);
     }
     dk_write(dk, plan->label_rows, plan->labels);
     dk_write(dk, plan->sinusoid, plan->sinusoids);
+}
+
+/* silu (mlp (t) + label) */
+static void embed_condition(const Plan *plan, DkDevice *dk, const DimDitNet *net)
+{
     dk_gather(dk, plan->condition, net->labels, plan->label_rows);
     dk_linear(dk, plan->time, plan->sinusoid, net->time_1, net->time_1_bias, DK_ACT_SILU, false);
     dk_linear(dk, condition(plan), plan->time, net->time_2, net->time_2_bias, DK_ACT_SILU, true);
@@ -250,15 +255,14 @@ static void run_head(const Plan *plan, DkDevice *dk, const DimDitNet *net, DkTen
     dk_unpatchify(dk, output, plan->head, plan->config->patch);
 }
 
-static void dit_forward(DkDevice *dk, DimNet *base, DimNetPlan *base_plan, DkTensor output,
-                        DkTensor x, const double *t, const gint64 *y,
-                        const DimNetProgress *progress)
+static void dit_forward(DkDevice *dk, DimNet *base, const DimNetPlan *base_plan, DkTensor output,
+                        DkTensor x, const DimNetProgress *progress)
 {
     const DimDitNet *net = (const DimDitNet *)base;
-    Plan *plan = (Plan *)base_plan;
+    const Plan *plan = (const Plan *)base_plan;
     const int depth = plan->config->depth;
 
-    embed_condition(plan, dk, net, t, y);
+    embed_condition(plan, dk, net);
     embed_image(plan, dk, net, x);
     for (int i = 0; i < depth; i++) {
         run_block(plan, dk, &net->blocks[i]);
@@ -289,5 +293,6 @@ const DimNetClass dim_net_dit = {
     .free = dim_dit_free,
     .plan = dit_plan,
     .plan_free = dit_plan_free,
+    .ask = dit_ask,
     .forward = dit_forward,
 };

@@ -87,10 +87,12 @@ typedef struct DimNetClass {
     DimNetPlan *(*plan)(DimArena *arena, const void *config, DimNet *net, int batch, int h, int w,
                         int base_h, int base_w, GError **error);
     void (*plan_free)(DimNetPlan *plan);
-    /* output [B,Co,h,w] and x [B,C,h,w] on the device; t, y [B] on the host. Enqueues; errors come
-     * from dk_sync. */
-    void (*forward)(DkDevice *dk, DimNet *net, DimNetPlan *plan, DkTensor output, DkTensor x,
-                    const double *t, const gint64 *y, const DimNetProgress *progress);
+    /* Writes what the next forwards are asked for, t and y [B] of the host, to the plan. */
+    void (*ask)(DkDevice *dk, DimNetPlan *plan, const double *t, const gint64 *y);
+    /* output [B,Co,h,w] and x [B,C,h,w] on the device. Enqueues, and the same each time
+     * (dk_repeat); errors come from dk_sync. */
+    void (*forward)(DkDevice *dk, DimNet *net, const DimNetPlan *plan, DkTensor output, DkTensor x,
+                    const DimNetProgress *progress);
 } DimNetClass;
 
 extern const DimNetClass dim_net_dim, dim_net_dit, dim_net_diffussm;

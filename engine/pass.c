@@ -12,7 +12,8 @@ gboolean dim_pass_plan(DimPass *pass, DimArena *arena, const DimModelSpec *spec,
     *pass = (DimPass){.spec = spec,
                       .batch = batch,
                       .guided = facts.guided_channels ? facts.guided_channels : facts.in_channels,
-                      .first_time = facts.first_time};
+                      .first_time = facts.first_time,
+                      .dk = arena->dk};
     if (batch > 1)
         pass->input = dim_arena_take(arena, DK_F32, 4, (gint64[]){batch, facts.in_channels, h, w});
     pass->output = dim_arena_take(arena, DK_F32, 4, (gint64[]){batch, facts.out_channels, h, w});
@@ -22,6 +23,7 @@ gboolean dim_pass_plan(DimPass *pass, DimArena *arena, const DimModelSpec *spec,
 
 void dim_pass_clear(DimPass *pass)
 {
+    dk_repeat_free(pass->dk, &pass->kept);
     if (pass->plan)
         pass->spec->net->plan_free(pass->plan);
     *pass = (DimPass){0};
@@ -37,17 +39,41 @@ static DkTensor channels(const DimPass *pass, int item, gint64 count)
     return dk_tensor_reshape(dk_tensor_slice(planes, 0, count), 4, sizes);
 }
 
-DkTensor dim_pass_run(DimPass *pass, DkDevice *dk, DimNet *net, DkTensor x, double n,
-                      const DimPrompt *prompt, const DimNetProgress *progress)
+typedef struct {
+    const DimPass *pass;
+    DimNet *net;
+    const DimNetProgress *progress;
+} Evaluation;
+
+/* The pass at pass->x, see dk_repeat. */
+static void enqueue(void *data)
+{
+    const Evaluation *evaluation = data;
+    const DimPass *pass = evaluation->pass;
+    const gboolean guided = pass->batch > 1;
+
+    for (int i = 0; i < pass->batch && guided; i++)
+        dk_axpby(pass->dk, dk_tensor_slice(pass->input, i, 1), 1, pass->x, 0);
+    pass->spec->net->forward(pass->dk, evaluation->net, pass->plan, pass->output,
+                             guided ? pass->input : pass->x, evaluation->progress);
+    if (guided) /* eps_uncond + w (eps_cond - eps_uncond) */
+        dk_axpby(pass->dk, channels(pass, 0, pass->guided), (float)(1 - pass->guidance),
+                 channels(pass, 1, pass->guided), (float)pass->guidance);
+}
+
+DkTensor dim_pass_run(DimPass *pass, DimNet *net, DkTensor x, double n, const DimPrompt *prompt,
+                      const DimNetProgress *progress)
 {
     const double time = n + (pass->first_time - 1), t[2] = {time, time};
+    Evaluation evaluation = {pass, net, progress};
 
-    for (int i = 0; i < pass->batch && pass->batch > 1; i++)
-        dk_axpby(dk, dk_tensor_slice(pass->input, i, 1), 1, x, 0);
-    pass->spec->net->forward(dk, net, pass->plan, pass->output, pass->batch > 1 ? pass->input : x,
-                             t, prompt->labels, progress);
-    if (pass->batch > 1) /* eps_uncond + w (eps_cond - eps_uncond) */
-        dk_axpby(dk, channels(pass, 0, pass->guided), (float)(1 - prompt->guidance),
-                 channels(pass, 1, pass->guided), (float)prompt->guidance);
+    if (pass->x.buffer != x.buffer || pass->x.offset != x.offset ||
+        pass->guidance != prompt->guidance)
+        dk_repeat_free(pass->dk, &pass->kept);
+    pass->x = x;
+    pass->guidance = prompt->guidance;
+    pass->spec->net->ask(pass->dk, pass->plan, t, prompt->labels);
+    dk_repeat(pass->dk, &pass->kept, enqueue, &evaluation);
+    dim_net_progress(progress, 1);
     return channels(pass, 0, x.sizes[1]); /* of a prediction: as many as the input has */
 }

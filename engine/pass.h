@@ -13,6 +13,10 @@ typedef struct {
     int batch;              /* 2: with and without the class, evaluated together; 1: with it only */
     DkTensor input;         /* [2, C, h, w]; empty with a batch of 1 */
     DkTensor output;        /* [batch, Co, h, w] */
+    DkDevice *dk;
+    DkRepeat *kept;  /* its evaluation, of the last x at the last guidance */
+    DkTensor x;      /* [1, C, h, w] */
+    double guidance; /* used with a batch of 2 */
 } DimPass;
 
 /* What is asked of the model: its labels, with the class and without, and the guidance w. */
@@ -28,8 +32,9 @@ gboolean dim_pass_plan(DimPass *pass, DimArena *arena, const DimModelSpec *spec,
 void dim_pass_clear(DimPass *pass); /* takes one that was never planned */
 
 /* What the model predicts (eps or v) at x [1, C, h, w] and step n, guided: [1, C, h, w], the pass'
- * own until its next run. n may be fractional. Enqueues. */
-DkTensor dim_pass_run(DimPass *pass, DkDevice *dk, DimNet *net, DkTensor x, double n,
-                      const DimPrompt *prompt, const DimNetProgress *progress);
+ * own until its next run. n may be fractional. Enqueues; fastest where x is the same tensor each
+ * time, and the guidance the same. */
+DkTensor dim_pass_run(DimPass *pass, DimNet *net, DkTensor x, double n, const DimPrompt *prompt,
+                      const DimNetProgress *progress);
 
 #endif

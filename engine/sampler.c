@@ -167,8 +167,8 @@ static DkTensor run_pass(DimSampler *sampler, DimPass *pass, DkTensor x, const D
                                      flop / sampler->flop_total};
 
     sampler->flop_done += flop;
-    return dim_pass_run(pass, sampler->model->dk, sampler->model->net, x,
-                        at->tc * sampler->schedule.timesteps, &sampler->prompt, &progress);
+    return dim_pass_run(pass, sampler->model->net, x, at->tc * sampler->schedule.timesteps,
+                        &sampler->prompt, &progress);
 }
 
 /* x = alpha x0 + sigma eps and v = alpha eps - sigma x0 give eps = alpha v + sigma x ... */

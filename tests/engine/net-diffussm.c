@@ -230,7 +230,8 @@ static float *output_of(const Fixture *f, int h, int w, int first, int batch)
     DimNetPlan *plan = take(f, &arena, f->net, x, batch, h, w);
     g_assert_cmpuint(arena.peak, ==, peak);
     dk_write(f->dk, x[0], pictures + first * in);
-    dim_net_diffussm.forward(f->dk, f->net, plan, x[1], x[0], t + first, y + first, NULL);
+    dim_net_diffussm.ask(f->dk, plan, t + first, y + first);
+    dim_net_diffussm.forward(f->dk, f->net, plan, x[1], x[0], NULL);
     dk_read(f->dk, result, x[1]);
     g_assert_cmpint(dk_sync(f->dk), ==, DK_OK);
     dim_net_diffussm.plan_free(plan);

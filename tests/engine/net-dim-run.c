@@ -114,7 +114,8 @@ static void run(Evaluation *e, const Fixture *f, const float *x, const double *t
                 float *out)
 {
     dk_write(f->dk, e->x, x);
-    dim_net_dim.forward(f->dk, f->net, e->plan, e->output, e->x, t, y, NULL);
+    dim_net_dim.ask(f->dk, e->plan, t, y);
+    dim_net_dim.forward(f->dk, f->net, e->plan, e->output, e->x, NULL);
     dk_read(f->dk, out, e->output);
     g_assert_cmpint(dk_sync(f->dk), ==, DK_OK);
 }
@@ -341,7 +342,8 @@ static void test_cancel(void)
     dim_dk_follow(f.dk, &task);
     const gint64 started = g_get_monotonic_time();
     GThread *thread = g_thread_new("cancel", cancel_later, &task);
-    dim_net_dim.forward(f.dk, f.net, e.plan, e.output, e.x, &t, &y, &progress);
+    dim_net_dim.ask(f.dk, e.plan, &t, &y);
+    dim_net_dim.forward(f.dk, f.net, e.plan, e.output, e.x, &progress);
     const DkStatus status = dk_sync(f.dk);
     const gint64 stopped = g_get_monotonic_time(),
                  asked = (gint64)GPOINTER_TO_SIZE(g_thread_join(thread));

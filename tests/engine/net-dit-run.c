@@ -162,7 +162,8 @@ static void run(Evaluation *e, const Fixture *f, const float *x, const double *t
                 float *out)
 {
     dk_write(f->dk, e->x, x);
-    dim_net_dit.forward(f->dk, f->net, e->plan, e->output, e->x, t, y, NULL);
+    dim_net_dit.ask(f->dk, e->plan, t, y);
+    dim_net_dit.forward(f->dk, f->net, e->plan, e->output, e->x, NULL);
     dk_read(f->dk, out, e->output);
     g_assert_cmpint(dk_sync(f->dk), ==, DK_OK);
 }
@@ -325,7 +326,7 @@ static void run_guided(const Fixture *f, const float *x, float *prediction, floa
             dim_pass_clear(&pass);
     }
     dk_write(f->dk, input, x);
-    const DkTensor p = dim_pass_run(&pass, f->dk, f->net, input, 501, &prompt, NULL);
+    const DkTensor p = dim_pass_run(&pass, f->net, input, 501, &prompt, NULL);
     g_assert_cmpint(p.sizes[1], ==, 4);
     dk_read(f->dk, prediction, p);
     dk_read(f->dk, values, dk_tensor_slice(pass.output, 0, 1));

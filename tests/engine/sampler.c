@@ -139,8 +139,7 @@ static void evaluate(const Fixture *f, int batch, double guidance, const gint64 
         }
     }
     dk_write(f->model->dk, at, x);
-    dk_read(f->model->dk, out,
-            dim_pass_run(&pass, f->model->dk, f->model->net, at, 431.5, &prompt, NULL));
+    dk_read(f->model->dk, out, dim_pass_run(&pass, f->model->net, at, 431.5, &prompt, NULL));
     g_assert_true(dim_dk_check(f->model->dk, "test", NULL));
     dim_pass_clear(&pass);
     dim_arena_clear(&arena);
