@@ -170,6 +170,8 @@ int           dim_model_info_find_class (const DimModelInfo *info, const char *n
  * Looked up in $DIM_MODEL_PATH, $XDG_DATA_HOME/gimp-dim/models, $XDG_DATA_DIRS/gimp-dim/models, beside the executable
  * (models/, ../share/gimp-dim/models). Free with g_free. */
 char  *dim_model_find (const char *name, GError **error);
+/* The folder that a model of this name gets: small letters and figures, hyphens for all else; "" where nothing is left. g_free. */
+char  *dim_model_id   (const char *name);
 /* Folders of all installed models, the default one first; NULL-terminated, free with g_strfreev. Never fails. */
 char **dim_model_list (void);
 /* The files that model.json names, as spelt there, each once; NULL-terminated, g_strfreev. model.json is checked, the files are not. */
@@ -235,9 +237,12 @@ typedef struct {
     const char        *checkpoint;  /* the weight file of a backbone, or of an autoencoder only */
     const char *const *autoencoder; /* its files, NULL-terminated: one, or encoder and decoder; may be NULL */
     const char        *classes;     /* a file of names, one a line, or "imagenet"; NULL: ImageNet's where there are 1000 labels */
-    const char        *keys;        /* JSON: an object of model.json's keys that go over those recognised; may be NULL */
+    const char        *name, *license; /* of the model; NULL: the name that was recognised, and none */
+    const char        *keys;        /* JSON: an object of further keys of model.json, over those recognised; may be NULL */
 } DimImport;
 
+/* What it would be, as the files' headers tell: nothing is written. `folder` and `id` are NULL, synonyms are left out. */
+DimModelInfo *dim_import_look (const DimImport *import, GError **error);
 /* Makes a model folder of a checkpoint. Family and configuration are recognised from the tensors' names and shapes, the
  * files are linked into the folder or, across file systems, copied; what no tensor tells has the published model's value. The
  * folder is checked (dim_device_check, dim_model_try) before it has its name; nothing is left of one that fails. One that is

@@ -78,14 +78,14 @@ static char *name_of(const DimRecognised *net, const Sizes *s)
                            s->depth);
 }
 
-/* "DiM-Huge/2 ImageNet 256" */
+/* "DiM-Huge/2 ImageNet 256", or "DiM/2, 64 wide, 3 blocks, 32 pixels" */
 static char *full_name(const DimRecognised *net, const Sizes *s, int native)
 {
     g_autofree char *name = name_of(net, s);
     const char *data = s->facts.n_labels == 1000              ? " ImageNet"
                        : g_str_has_prefix(name, "DiM-Small/") ? " CIFAR-10"
                                                               : "";
-    return g_strdup_printf("%s%s %d", name, data, native);
+    return g_strdup_printf(strchr(name, ',') ? "%s%s, %d pixels" : "%s%s %d", name, data, native);
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */

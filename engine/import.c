@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,12 +26,16 @@
 
 enum { COPY_BYTES = 4 << 20, N_AUTOENCODERS = 2 };
 
+/* Of the progress, where files are copied; loading them has the rest. */
+#define COPY_SHARE 0.5
+
 typedef struct {
     const DimImport *asked;
     const char *target;
     char *passing; /* the folder until it is whole; NULL: not made */
     DimTask *task;
-    json_t *keys; /* that were asked for, over those recognised; NULL: none */
+    double bytes_copied, bytes; /* of the weight files */
+    json_t *keys;               /* that were asked for, over those recognised; NULL: none */
     DimWeights *weights;
     DimAutoencoderFiles files;
     DimRecognised net, autoencoder;
@@ -120,24 +125,26 @@ static gboolean recognise(Import *im, GError **error)
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-static gboolean copy_bytes(const DimFile *from, DimOutput *to, DimTask *task, GError **error)
+static gboolean copy_bytes(Import *im, const DimFile *from, DimOutput *to, GError **error)
 {
     for (gsize at = 0; at < from->size; at += COPY_BYTES) {
         const gsize n = MIN(COPY_BYTES, from->size - at);
-        if (!dim_task_go_on(task, error))
+        if (!dim_task_go_on(im->task, error))
             return FALSE;
         if (fwrite(from->data + at, 1, n, dim_output_stream(to)) != n)
             return TRUE; /* the commit says why */
+        im->bytes_copied += (double)n;
+        dim_task_advance(im->task, COPY_SHARE * im->bytes_copied / im->bytes);
     }
     return TRUE;
 }
 
-static gboolean copy(const char *from, const char *to, DimTask *task, GError **error)
+static gboolean copy(Import *im, const char *from, const char *to, GError **error)
 {
     DimFile file = {0};
     DimOutput *output = NULL;
     gboolean good = dim_file_map(&file, from, from, error) &&
-                    (output = dim_output_open(to, error)) && copy_bytes(&file, output, task, error);
+                    (output = dim_output_open(to, error)) && copy_bytes(im, &file, output, error);
 
     if (good)
         good = dim_output_commit(&output, error);
@@ -147,10 +154,10 @@ static gboolean copy(const char *from, const char *to, DimTask *task, GError **e
 }
 
 /* The file itself under a second name, where the file system has that; else a copy. */
-static gboolean link_or_copy(const char *from, const char *to, DimTask *task, GError **error)
+static gboolean link_or_copy(Import *im, const char *from, const char *to, GError **error)
 {
     return linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW) == 0 ||
-           copy(from, to, task, error);
+           copy(im, from, to, error);
 }
 
 /* A name for the file in the folder that model.json can spell and nothing else there has. */
@@ -172,12 +179,24 @@ static char *name_in_folder(const Import *im, const char *file)
 }
 
 /* Brings a file in; answers what it is called there, NULL and an error. */
-static json_t *bring(const Import *im, const char *file, GError **error)
+static json_t *bring(Import *im, const char *file, GError **error)
 {
     g_autofree char *name = name_in_folder(im, file);
     g_autofree char *to = g_build_filename(im->passing, name, NULL);
 
-    return link_or_copy(file, to, im->task, error) ? json_string(name) : NULL;
+    return link_or_copy(im, file, to, error) ? json_string(name) : NULL;
+}
+
+/* Of the weight files, each once. */
+static double bytes_of_files(const Import *im)
+{
+    double bytes = (double)im->weights->file.size;
+
+    if (im->net.net && im->files.decoder)
+        bytes += (double)im->files.decoder->file.size;
+    if (im->files.encoder != im->files.decoder)
+        bytes += (double)im->files.encoder->file.size;
+    return bytes;
 }
 
 static gboolean bring_weights(Import *im, GError **error)
@@ -187,6 +206,7 @@ static gboolean bring_weights(Import *im, GError **error)
     const gboolean in_two = im->files.encoder != im->files.decoder;
     json_t *name = NULL;
 
+    im->bytes = bytes_of_files(im);
     if (backbone && !(name = bring(im, im->weights->origin, error)))
         return FALSE;
     if (backbone)
@@ -222,28 +242,37 @@ static gboolean bring_list(Import *im, const char *key, const char *from, GError
     g_autofree char *name = g_strconcat(key, ".txt", NULL);
     g_autofree char *to = g_build_filename(im->passing, name, NULL);
 
-    if (!copy(from, to, im->task, error))
+    if (!copy(im, from, to, error))
         return FALSE;
     json_object_set_new(im->model, key, json_pack("{s:s}", "file", name));
     return TRUE;
 }
 
-static gboolean bring_classes(Import *im, GError **error)
+/* The file of names, and that of synonyms where an installed list has one; NULL: there is none. */
+static char *find_classes(const Import *im, char **synonyms)
 {
     const char *asked = im->asked->classes;
     DimNetFacts facts = {0};
 
+    *synonyms = NULL;
     if (im->net.net)
         im->net.net->facts(im->net.parsed, &facts);
     if (!asked && facts.n_labels != 1000)
-        return TRUE;
-    g_autofree char *list = find_list(asked ? asked : "imagenet");
+        return NULL;
+    char *list = find_list(asked ? asked : "imagenet");
     if (!list)
-        return !asked || bring_list(im, "classes", asked, error);
+        return g_strdup(asked);
     g_autofree char *stem = g_strconcat(asked ? asked : "imagenet", "-synonyms", NULL);
-    g_autofree char *synonyms = find_list(stem);
-    return bring_list(im, "classes", list, error) &&
-           (!synonyms || bring_list(im, "synonyms", synonyms, error));
+    *synonyms = find_list(stem);
+    return list;
+}
+
+static gboolean bring_classes(Import *im, GError **error)
+{
+    g_autofree char *synonyms = NULL, *list = find_classes(im, &synonyms);
+
+    return !list || (bring_list(im, "classes", list, error) &&
+                     (!synonyms || bring_list(im, "synonyms", synonyms, error)));
 }
 
 /* ---- the folder ------------------------------------------------------------------------------ */
@@ -273,6 +302,10 @@ static gboolean describe(Import *im, GError **error)
         return FALSE;
     im->model = dim_import_describe(im->net.net ? &im->net : NULL, side,
                                     im->autoencoder.autoencoder ? &im->autoencoder : NULL);
+    if (im->asked->name)
+        json_object_set_new(im->model, "name", json_string(im->asked->name));
+    if (im->asked->license)
+        json_object_set_new(im->model, "license", json_string(im->asked->license));
     if (im->keys)
         put_over(im->model, im->keys);
     return TRUE;
@@ -356,26 +389,77 @@ static gboolean make(Import *im, DimDevice *device, DimCheck *check, GError **er
            fail_errno(error, im->target, "cannot be made");
 }
 
+/* ---- the two calls --------------------------------------------------------------------------- */
+
+static gboolean read_keys(Import *im, GError **error)
+{
+    const char *keys = im->asked->keys;
+
+    return !keys || (im->keys = dim_json_parse(keys, strlen(keys), "keys", error));
+}
+
+static void clear(Import *im)
+{
+    dim_weights_close(&im->weights);
+    dim_autoencoder_files_close(&im->files);
+    dim_recognised_clear(&im->net);
+    dim_recognised_clear(&im->autoencoder);
+    json_decref(im->model);
+    json_decref(im->keys);
+    g_free(im->passing);
+}
+
+/* model.json as it will be, but that the list of classes is where it is. */
+static DimModelSpec *foresee(Import *im, GError **error)
+{
+    json_t *backbone = json_object_get(im->model, "backbone");
+    json_t *autoencoder = json_object_get(im->model, "autoencoder");
+    g_autofree char *synonyms = NULL, *found = find_classes(im, &synonyms);
+    char *list = found ? realpath(found, NULL) : g_strdup("");
+
+    if (!list) {
+        fail_errno(error, found, "cannot be opened");
+        return NULL;
+    }
+    g_autofree char *folder = g_path_get_dirname(list), *name = g_path_get_basename(list);
+    free(list);
+    if (backbone)
+        json_object_set_new(backbone, "weights", json_string("-"));
+    if (im->files.decoder)
+        json_object_set_new(autoencoder, "weights", json_string("-"));
+    if (found)
+        json_object_set_new(im->model, "classes", json_pack("{s:s}", "file", name));
+    return dim_model_spec_parse(im->model, folder, im->asked->checkpoint, error);
+}
+
+DimModelInfo *dim_import_look(const DimImport *import, GError **error)
+{
+    Import im = {.asked = import};
+    const gboolean good = read_keys(&im, error) && recognise(&im, error) && describe(&im, error);
+    DimModelSpec *spec = good ? foresee(&im, error) : NULL;
+    DimModelInfo *info = (DimModelInfo *)spec;
+
+    if (spec && !dim_model_spec_check_tensors(spec, im.weights, &im.files, error))
+        dim_model_info_free(&info);
+    if (info) {
+        g_clear_pointer(&info->folder, g_free);
+        g_clear_pointer(&info->id, g_free);
+    }
+    clear(&im);
+    return info;
+}
+
 gboolean dim_import(const DimImport *import, const char *folder, DimDevice *device, DimCheck *check,
                     DimTask *task, GError **error)
 {
     Import im = {.asked = import, .target = folder, .task = task};
     DimCheck found = {0};
+    const gboolean good = read_keys(&im, error) && make(&im, device, &found, error);
 
-    if (import->keys &&
-        !(im.keys = dim_json_parse(import->keys, strlen(import->keys), "keys", error)))
-        return FALSE;
-    const gboolean good = make(&im, device, &found, error);
     if (!good && im.passing)
         remove_folder(im.passing);
     if (good && check)
         *check = found;
-    dim_weights_close(&im.weights);
-    dim_autoencoder_files_close(&im.files);
-    dim_recognised_clear(&im.net);
-    dim_recognised_clear(&im.autoencoder);
-    json_decref(im.model);
-    json_decref(im.keys);
-    g_free(im.passing);
+    clear(&im);
     return good;
 }

@@ -84,18 +84,6 @@ static gboolean count_needed(const char *name, int rank, const gint64 *sizes, vo
     return tensor != NULL;
 }
 
-static gboolean check_backbone(DimModelSpec *spec, GError **error)
-{
-    Count count = {dim_model_spec_open_weights(spec, spec->net_weights, error), 0};
-    const gboolean good = count.weights && spec->net->walk(spec->net_config, count.weights,
-                                                           count_needed, &count, error);
-
-    spec->info.backbone.parameters = count.parameters;
-    spec->info.parts |= DIM_PARTS_BACKBONE;
-    dim_weights_close(&count.weights);
-    return good;
-}
-
 gboolean dim_model_spec_open_autoencoder(const DimModelSpec *spec, DimParts parts,
                                          DimAutoencoderFiles *files, GError **error)
 {
@@ -122,24 +110,43 @@ void dim_autoencoder_files_close(DimAutoencoderFiles *files)
     *files = (DimAutoencoderFiles){0};
 }
 
-static gboolean check_autoencoder(DimModelSpec *spec, GError **error)
+gboolean dim_model_spec_check_tensors(DimModelSpec *spec, DimWeights *weights,
+                                      const DimAutoencoderFiles *files, GError **error)
 {
-    DimAutoencoderFiles files;
+    DimModelInfo *info = &spec->info;
+    Count count = {weights, 0};
 
-    if (!dim_model_spec_open_autoencoder(spec, DIM_PARTS_ENCODER | DIM_PARTS_DECODER, &files,
-                                         error))
-        return FALSE;
-    const int parts = spec->autoencoder->check(spec->autoencoder_config, &files,
-                                               &spec->info.autoencoder.parameters, error);
-    dim_autoencoder_files_close(&files);
-    spec->info.parts |= parts;
-    return parts != 0;
+    info->parts = 0;
+    if (spec->net) {
+        if (!spec->net->walk(spec->net_config, weights, count_needed, &count, error))
+            return FALSE;
+        info->parts |= DIM_PARTS_BACKBONE;
+        info->backbone.parameters = count.parameters;
+    }
+    if (spec->autoencoder) {
+        const int parts = spec->autoencoder->check(spec->autoencoder_config, files,
+                                                   &info->autoencoder.parameters, error);
+        if (!parts)
+            return FALSE;
+        info->parts |= parts;
+    }
+    return TRUE;
 }
 
 gboolean dim_model_spec_check_files(DimModelSpec *spec, GError **error)
 {
-    return (!spec->net || check_backbone(spec, error)) &&
-           (!spec->autoencoder || check_autoencoder(spec, error));
+    DimWeights *weights =
+        spec->net ? dim_model_spec_open_weights(spec, spec->net_weights, error) : NULL;
+    DimAutoencoderFiles files = {0};
+    const gboolean good =
+        (!spec->net || weights) &&
+        (!spec->autoencoder || dim_model_spec_open_autoencoder(
+                                   spec, DIM_PARTS_ENCODER | DIM_PARTS_DECODER, &files, error)) &&
+        dim_model_spec_check_tensors(spec, weights, &files, error);
+
+    dim_weights_close(&weights);
+    dim_autoencoder_files_close(&files);
+    return good;
 }
 
 DimModelInfo *dim_model_info_read(const char *folder, GError **error)

@@ -65,7 +65,22 @@ static int compare_paths(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Its models by name, but for those whose folder's name was seen before. */
+char *dim_model_id(const char *name)
+{
+    GString *id = g_string_new(NULL);
+
+    for (const char *c = name; *c; c++)
+        if (g_ascii_isalnum(*c) || (guchar)*c >= 128)
+            g_string_append_c(id, g_ascii_tolower(*c));
+        else if (id->len > 0 && id->str[id->len - 1] != '-')
+            g_string_append_c(id, '-');
+    while (id->len > 0 && id->str[id->len - 1] == '-')
+        g_string_truncate(id, id->len - 1);
+    return g_string_free(id, FALSE);
+}
+
+/* Its models by name, but for those whose folder's name was seen before, and hidden folders: an
+ * import's is hidden until it is whole. */
 static void add_models(GPtrArray *models, GHashTable *seen, const char *root)
 {
     g_autoptr(GDir) dir = g_dir_open(root, 0, NULL);
@@ -74,7 +89,7 @@ static void add_models(GPtrArray *models, GHashTable *seen, const char *root)
 
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *folder = g_build_filename(root, name, NULL);
-        if (is_model(folder) && g_hash_table_add(seen, g_strdup(name)))
+        if (*name != '.' && is_model(folder) && g_hash_table_add(seen, g_strdup(name)))
             g_ptr_array_add(models, g_canonicalize_filename(folder, NULL));
     }
     if (models->len > first)

@@ -299,24 +299,29 @@ static gboolean read_all(const Reader *r)
            read_defaults(r) && dim_model_spec_read_classes(r->spec, r->root, r->origin, r->error);
 }
 
+DimModelSpec *dim_model_spec_parse(const json_t *root, const char *folder, const char *origin,
+                                   GError **error)
+{
+    DimModelSpec *spec = g_new0(DimModelSpec, 1);
+    DimModelInfo *info = &spec->info;
+    const Reader reader = {spec, root, origin, error};
+
+    info->folder = g_canonicalize_filename(folder, NULL);
+    info->id = g_path_get_basename(info->folder);
+    if (read_all(&reader))
+        return spec;
+    dim_model_info_free(&info);
+    return NULL;
+}
+
 DimModelSpec *dim_model_spec_read(const char *folder, GError **error)
 {
     g_autofree char *origin = g_build_filename(folder, "model.json", NULL);
     json_t *root = dim_json_load(origin, DIM_MODEL_JSON_BYTES, error);
+    DimModelSpec *spec = root ? dim_model_spec_parse(root, folder, origin, error) : NULL;
 
-    if (!root)
-        return NULL;
-    DimModelSpec *spec = g_new0(DimModelSpec, 1);
-    spec->info.folder = g_canonicalize_filename(folder, NULL);
-    spec->info.id = g_path_get_basename(spec->info.folder);
-    const Reader reader = {spec, root, origin, error};
-    const gboolean good = read_all(&reader);
     json_decref(root);
-    if (good)
-        return spec;
-    DimModelInfo *info = &spec->info;
-    dim_model_info_free(&info);
-    return NULL;
+    return spec;
 }
 
 static void clear_info(DimModelInfo *info)

@@ -36,9 +36,15 @@ typedef struct {
 
 /* model.json only, fully checked; the weight files are not opened. dim_model_info_free frees it. */
 DimModelSpec *dim_model_spec_read(const char *folder, GError **error);
+/* The same of a model.json that is no file yet. `folder`: where a list of classes lies. */
+DimModelSpec *dim_model_spec_parse(const json_t *root, const char *folder, const char *origin,
+                                   GError **error);
 /* Opens every file named, checks every tensor needed against the configuration; fills in the
  * parameters. */
 gboolean dim_model_spec_check_files(DimModelSpec *spec, GError **error);
+/* The same with files that are open; weights NULL: there is no backbone. */
+gboolean dim_model_spec_check_tensors(DimModelSpec *spec, DimWeights *weights,
+                                      const DimAutoencoderFiles *files, GError **error);
 /* A weight file of the folder: the path must stay inside it, links followed. */
 DimWeights *dim_model_spec_open_weights(const DimModelSpec *spec, const char *path, GError **error);
 /* The file behind a path of model.json, links followed; one outside of the folder is refused.

@@ -27,11 +27,9 @@ static const char *const state_names[] = {"starting", "reading", "sampling", "tr
 char *dim_training_name(const char *model, const char *class_name)
 {
     g_autofree char *id = g_path_get_basename(model);
-    char *name = g_strdup_printf("%s-%s", id, class_name);
+    g_autofree char *name = g_strdup_printf("%s-%s", id, class_name);
 
-    for (char *c = name; *c; c++)
-        *c = g_ascii_isalnum(*c) || (guchar)*c >= 128 ? g_ascii_tolower(*c) : '-';
-    return name;
+    return dim_model_id(name);
 }
 
 char *dim_training_root(void)

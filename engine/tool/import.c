@@ -116,8 +116,6 @@ static gboolean put_numbers(const Options *o, json_t *keys)
 static gboolean collect(Options *o)
 {
     o->keys = json_object();
-    put_text(o->keys, "name", o->name);
-    put_text(o->keys, "license", o->license);
     put_text(o->keys, "source", o->source);
     put_text(o->keys, "prediction", o->prediction);
     for (int i = 0; o->config && o->config[i]; i++)
@@ -142,7 +140,7 @@ static double bytes_of(const DimModelInfo *info)
     return (double)estimate.bytes;
 }
 
-static void report(const DimModelInfo *info, const DimCheck *check)
+static void report(const DimModelInfo *info)
 {
     g_autofree char *memory = g_format_size((guint64)bytes_of(info));
 
@@ -156,31 +154,52 @@ static void report(const DimModelInfo *info, const DimCheck *check)
                 "--autoencoder FILE\n");
     if (info->n_labels && !info->n_classes)
         g_print("  classes      without names: --classes FILE\n");
+}
+
+static void report_check(const DimCheck *check)
+{
     g_print("checked in %.1f s", check->seconds);
     if (check->difference >= 0)
         g_print(", at most %.1e from plain C", check->difference);
     g_print("\n");
 }
 
-static gboolean import(const Options *o, const char *checkpoint, GError **error)
+static gboolean make(const DimImport *asked, const Options *o, DimCheck *check, GError **error)
 {
-    g_autofree char *keys = json_dumps(o->keys, JSON_COMPACT);
-    const DimImport asked = {checkpoint, (const char *const *)o->autoencoder, o->classes, keys};
     ToolProgress *progress = tool_progress_begin();
     DimTask task = {0};
-    DimCheck check = {0};
 
     tool_progress_task(progress, "importing", &task);
     DimDevice *device =
         tool_open_device(o->common.device, o->common.device != NULL, o->common.n_threads, error);
-    const gboolean good = device && dim_import(&asked, o->output, device, &check, &task, error);
+    const gboolean good = device && dim_import(asked, o->output, device, check, &task, error);
     tool_progress_end(&progress);
     dim_device_close(&device);
-    DimModelInfo *info = good ? dim_model_info_read(o->output, error) : NULL;
-    if (info)
-        report(info, &check);
-    dim_model_info_free(&info);
     return good;
+}
+
+/* Without --output it is looked at only. */
+static gboolean import(const Options *o, const char *checkpoint, GError **error)
+{
+    g_autofree char *keys = json_dumps(o->keys, JSON_COMPACT);
+    const DimImport asked = {
+        checkpoint, (const char *const *)o->autoencoder, o->classes, o->name, o->license, keys};
+    DimModelInfo *info = NULL;
+    DimCheck check = {0};
+
+    if (!o->output)
+        info = dim_import_look(&asked, error);
+    else if (make(&asked, o, &check, error))
+        info = dim_model_info_read(o->output, error);
+    if (!info)
+        return FALSE;
+    report(info);
+    if (o->output)
+        report_check(&check);
+    else
+        g_print("nothing was written: --output DIR makes the model\n");
+    dim_model_info_free(&info);
+    return TRUE;
 }
 
 static const char notes[] =
@@ -217,7 +236,8 @@ int tool_import(int argc, char **argv)
     GError *error = NULL;
     int status = TOOL_DONE;
     const GOptionEntry entries[] = {
-        {"output", 'o', 0, G_OPTION_ARG_FILENAME, &o.output, "The model folder to make", "DIR"},
+        {"output", 'o', 0, G_OPTION_ARG_FILENAME, &o.output,
+         "The model folder to make; without it, only say what it would be", "DIR"},
         {"autoencoder", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o.autoencoder,
          "Its autoencoder: kl, tae (twice: encoder and decoder) or linear", "FILE"},
         {"classes", 0, 0, G_OPTION_ARG_FILENAME, &o.classes,
@@ -239,8 +259,6 @@ int tool_import(int argc, char **argv)
 
     if (!tool_parse_noted(&argc, &argv, entries, "CHECKPOINT", 1, notes, &o.common) || !collect(&o))
         status = TOOL_USAGE;
-    else if (!o.output)
-        status = tool_usage("import: expected --output DIR");
     else if (!import(&o, argv[1], &error))
         status = tool_failed(error);
     options_clear(&o);

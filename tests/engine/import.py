@@ -58,6 +58,13 @@ def refused(words, *args, folder, status=1):
     check(not os.path.lexists(folder), f"{args}: left {folder}")
 
 
+def refused_at_sight(words, *args):
+    """What the headers tell is refused before anything is written, in the same words."""
+    done = run("import", *args)
+    lines = done.stderr.splitlines()
+    check(done.returncode == 1 and len(lines) == 1 and all(w in lines[0] for w in words), f"look: {args}: {done.stderr!r}")
+
+
 def nothing_left(root):
     check(not [f for f in os.listdir(root) if f.startswith(".dim-")], f"{root}: {os.listdir(root)}")
 
@@ -78,10 +85,15 @@ def try_golden(root, case, config):
     options = [o for c in config for o in ("--config", c)]
     scale = "backbone" not in model and model["autoencoder"].get("scale_factor")
     options += ["--scale-factor", scale] if scale else []
+    seen = run("import", *weight_files(case, model), *options)
+    check(seen.returncode == 0, f"{case}: {seen.stderr}")
     done = run("import", *weight_files(case, model), *options, "--output", folder)
     check(done.returncode == 0, f"{case}: {done.stderr}")
     if done.returncode:
         return
+    # What is said beforehand is what is then there.
+    check([line for line in done.stdout.splitlines() if not line.startswith(("  folder ", "checked in "))]
+          == seen.stdout.splitlines()[:-1], f"{case}: {seen.stdout} {done.stdout}")
     if "norm_groups" in model.get("autoencoder", {}).get("config", {}):
         made = json.loads((folder / "model.json").read_text())["autoencoder"]["config"]
         check(made.get("norm_groups", 32) == model["autoencoder"]["config"]["norm_groups"], f"{case}: {made}")
@@ -133,6 +145,9 @@ def try_names(root):
     done = run(*sample, "--class", "crane", "--latent", root / "crane.st")
     check(done.returncode == 1 and '"crane (wading bird)" or "crane (lifting device)"' in done.stderr, done.stderr)
     refused(["classes", "999"], root / "imagenet.safetensors", "--classes", short_list(root), folder=root / "short")
+    refused_at_sight(["classes", "999"], root / "imagenet.safetensors", "--classes", short_list(root))
+    refused_at_sight(["nowhere.txt"], root / "imagenet.safetensors", "--classes", root / "nowhere.txt")
+    check("tench" in run("import", root / "imagenet.safetensors").stdout, "ImageNet's names before the import")
     refused(["classes", "10"], golden / "dit/forward-p2/weights.safetensors", "--classes", "imagenet", folder=root / "few")
 
 
@@ -157,6 +172,11 @@ def try_refused(root):
     refused(["is no model that is known"], golden / "dit/forward-p2/inputs.safetensors", folder=new)
     refused(["blocks.1.mlp.fc2.bias", "missing"], root / "missing.safetensors", folder=new)
     refused(["blocks.0.attn.q_norm.weight", "no part"], root / "extra.safetensors", folder=new)
+    for words, file in ((["cut.safetensors"], cut), (["is no model that is known"], golden / "dit/forward-p2/inputs.safetensors"),
+                        (["blocks.1.mlp.fc2.bias", "missing"], root / "missing.safetensors"),
+                        (["blocks.0.attn.q_norm.weight", "no part"], root / "extra.safetensors")):
+        refused_at_sight(words, file)
+    refused_at_sight(["latents of", "channels"], weights, "--autoencoder", golden / "autoencoder/linear-block4/linear.pth")
     refused(["new/", "NaN"], root / "nan.safetensors", folder=new)
     refused(["num_heads"], weights, "--config", "num_heads=5", folder=new)
     refused(["norm_groups"], golden / "autoencoder/kl-ldm-pth/autoencoder_kl.pth", "--config", "autoencoder.norm_groups=7", folder=new)
