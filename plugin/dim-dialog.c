@@ -5,9 +5,11 @@
 
 #include "plugin/dim-train-dialog.h"
 #include "plugin/dim-window.h"
+#include "ui/dim-import-panel.h"
 #include "ui/dim-panel.h"
 
 #define POLL_MILLISECONDS 100
+#define IMPORT_TITLE "Import a Checkpoint"
 
 typedef struct
 {
@@ -93,23 +95,23 @@ on_close (DimPanel *panel, DimDialog *dialog)
 }
 
 static void
-close_training (GtkWidget *training)
+close_above (GtkWidget *content)
 {
-  gtk_widget_destroy (gtk_widget_get_toplevel (training));
+  gtk_widget_destroy (gtk_widget_get_toplevel (content));
 }
 
 static void
 on_training_closed (GtkWidget *training, DimDialog *dialog)
 {
-  close_training (training);
+  close_above (training);
   dim_panel_refresh_models (dialog->panel);
 }
 
 static void
 on_trained (GtkWidget *training, const char *model, const char *class_name, DimDialog *dialog)
 {
-  close_training (training);
-  dim_panel_choose_trained (dialog->panel, model, class_name);
+  close_above (training);
+  dim_panel_choose (dialog->panel, model, class_name);
 }
 
 /* No loop of its own: this may come from assistive technology, whose calls would then wait. */
@@ -125,6 +127,25 @@ on_train (DimPanel *panel, DimDialog *dialog)
   g_signal_connect (training, "trained", G_CALLBACK (on_trained), dialog);
 }
 
+static void
+on_imported (GtkWidget *import, const char *folder, const char *news, DimDialog *dialog)
+{
+  dim_panel_choose (dialog->panel, folder, "");
+  dim_panel_show_news (dialog->panel, news);
+  close_above (import);
+}
+
+static void
+on_import (DimPanel *panel, DimDialog *dialog)
+{
+  GtkWidget *import = GTK_WIDGET (dim_import_panel_new ());
+  GtkWidget *window = dim_window_new_above (GTK_WINDOW (dialog->window), IMPORT_TITLE, import);
+
+  g_signal_connect (import, "close", G_CALLBACK (close_above), NULL);
+  g_signal_connect (import, "imported", G_CALLBACK (on_imported), dialog);
+  gtk_widget_show_all (window);
+}
+
 static GtkWidget *
 make_window (DimDialog *dialog, const char *title)
 {
@@ -132,6 +153,7 @@ make_window (DimDialog *dialog, const char *title)
   g_signal_connect (dialog->panel, "stop", G_CALLBACK (on_stop), dialog);
   g_signal_connect (dialog->panel, "close", G_CALLBACK (on_close), dialog);
   g_signal_connect (dialog->panel, "train", G_CALLBACK (on_train), dialog);
+  g_signal_connect (dialog->panel, "import", G_CALLBACK (on_import), dialog);
   return dim_window_new (title, GTK_WIDGET (dialog->panel));
 }
 

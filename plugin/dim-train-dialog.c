@@ -9,15 +9,11 @@ DimTrainPanel *
 dim_train_dialog_open (const DimDialogHost *host, GtkWindow *parent, const char *model)
 {
   DimTrainPanel *panel = dim_train_panel_new (&host->layers);
-  GtkWidget     *window = dim_window_new (DIM_TRAIN_TITLE, GTK_WIDGET (panel));
+  GtkWidget     *window = parent != NULL
+                              ? dim_window_new_above (parent, DIM_TRAIN_TITLE, GTK_WIDGET (panel))
+                              : dim_window_new (DIM_TRAIN_TITLE, GTK_WIDGET (panel));
 
   dim_train_panel_set_model (panel, model);
-  if (parent != NULL)
-    {
-      gtk_window_set_transient_for (GTK_WINDOW (window), parent);
-      gtk_window_set_destroy_with_parent (GTK_WINDOW (window), TRUE);
-      gtk_window_set_modal (GTK_WINDOW (window), TRUE);
-    }
   gtk_widget_realize (window);
   if (parent == NULL)
     host->adopt (GTK_WINDOW (window));

@@ -24,6 +24,17 @@ dim_window_new (const char *title, GtkWidget *content)
   return window;
 }
 
+GtkWidget *
+dim_window_new_above (GtkWindow *parent, const char *title, GtkWidget *content)
+{
+  GtkWidget *window = dim_window_new (title, content);
+
+  gtk_window_set_transient_for (GTK_WINDOW (window), parent);
+  gtk_window_set_destroy_with_parent (GTK_WINDOW (window), TRUE);
+  gtk_window_set_modal (GTK_WINDOW (window), TRUE);
+  return window;
+}
+
 void
 dim_window_destroy (GtkWidget *window)
 {

@@ -81,6 +81,12 @@ on_train (DimPanel *panel)
 }
 
 static void
+on_import (DimPanel *panel)
+{
+  g_signal_emit_by_name (panel, "import");
+}
+
+static void
 on_class (DimPanel *panel)
 {
   g_autofree char *name = NULL;
@@ -228,6 +234,8 @@ dim_panel_connect (DimPanel *panel)
     { SENDER (upsample), "changed", G_CALLBACK (on_upsample) },
     { SENDER (seed_box), "notify::seed", G_CALLBACK (on_seed) },
     { SENDER (more), "changed", G_CALLBACK (on_more) },
+    { SENDER (import), "clicked", G_CALLBACK (on_import) },
+    { SENDER (import_first), "clicked", G_CALLBACK (on_import) },
     { SENDER (open_models), "clicked", G_CALLBACK (on_open_models) },
     { SENDER (foot), "generate", G_CALLBACK (on_generate) },
     { SENDER (foot), "stop", G_CALLBACK (on_stop) },

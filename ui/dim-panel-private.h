@@ -51,7 +51,7 @@ struct _DimPanel
   gboolean   showing; /* the controls follow the recipe, and not the other way round */
   gboolean   running;
 
-  GtkWidget    *settings, *class_stack, *open_models;
+  GtkWidget    *settings, *class_stack, *import, *import_first, *open_models;
   DimPresetBar *preset_bar;
   DimModelBox  *model_box;
   DimClassView *class_view;

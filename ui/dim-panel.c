@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "ui/dim-panel-private.h"
 
+#include "ui/dim-form.h"
 #include "ui/dim-i18n.h"
 #include "ui/dim-presets.h"
 #include "ui/dim-upsample-combo.h"
@@ -13,6 +14,7 @@ enum
   SIGNAL_STOP,
   SIGNAL_CLOSE,
   SIGNAL_TRAIN,
+  SIGNAL_IMPORT,
   N_SIGNALS
 };
 
@@ -248,7 +250,7 @@ dim_panel_finalize (GObject *object)
 static void
 dim_panel_class_init (DimPanelClass *klass)
 {
-  static const char *const names[N_SIGNALS] = { "generate", "stop", "close", "train" };
+  static const char *const names[N_SIGNALS] = { "generate", "stop", "close", "train", "import" };
   GObjectClass            *object = G_OBJECT_CLASS (klass);
 
   object->get_property = dim_panel_get_property;
@@ -297,8 +299,8 @@ new_no_model (DimPanel *panel)
   GtkWidget       *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
   g_autofree char *folder = dim_models_folder ();
   g_autofree char *text = g_strdup_printf (
-      _ ("No model is installed. A model is a folder with a file model.json: put one into %s, and "
-         "open this window again."),
+      _ ("No model is installed. Import a published checkpoint, or put a folder with a file "
+         "model.json into %s and open this window again."),
       folder);
   GtkWidget *label = gtk_label_new (text);
 
@@ -306,12 +308,29 @@ new_no_model (DimPanel *panel)
   gtk_label_set_line_wrap (GTK_LABEL (label), TRUE);
   gtk_label_set_line_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
   gtk_label_set_max_width_chars (GTK_LABEL (label), 50);
+  panel->import_first = gtk_button_new_with_label (_ ("Import a checkpoint"));
+  gtk_widget_set_name (panel->import_first, "import-first");
+  gtk_widget_set_halign (panel->import_first, GTK_ALIGN_START);
   panel->open_models = gtk_button_new_with_mnemonic (_ ("Open m_y models folder"));
   gtk_widget_set_name (panel->open_models, "open-models");
   gtk_widget_set_halign (panel->open_models, GTK_ALIGN_START);
   gtk_container_add (GTK_CONTAINER (box), label);
+  gtk_container_add (GTK_CONTAINER (box), panel->import_first);
   gtk_container_add (GTK_CONTAINER (box), panel->open_models);
   return box;
+}
+
+/* Beside the models, as the class of one's own is beside the classes: as a row of the list a turn
+ * of the wheel would choose it. */
+static GtkWidget *
+new_model_row (DimPanel *panel)
+{
+  panel->import = gtk_button_new_from_icon_name ("list-add-symbolic", GTK_ICON_SIZE_BUTTON);
+  gtk_widget_set_name (panel->import, "model-import");
+  gtk_widget_set_tooltip_text (panel->import,
+                               _ ("Import a model from its authors' checkpoint file"));
+  atk_object_set_name (gtk_widget_get_accessible (panel->import), _ ("Import a model"));
+  return dim_form_row (0, GTK_WIDGET (panel->model_box), panel->import, NULL);
 }
 
 static GtkWidget *
@@ -339,7 +358,7 @@ new_grid (DimPanel *panel, GtkSizeGroup *labels)
   gtk_grid_set_column_spacing (GTK_GRID (grid), 6);
   add_row (grid, labels, 0, _ ("Prese_t:"), GTK_WIDGET (panel->preset_bar),
            dim_preset_bar_combo (panel->preset_bar));
-  add_row (grid, labels, 1, _ ("_Model:"), GTK_WIDGET (panel->model_box),
+  add_row (grid, labels, 1, _ ("_Model:"), new_model_row (panel),
            dim_model_box_combo (panel->model_box));
   add_row (grid, labels, 2, _ ("Cl_ass:"), panel->class_stack,
            dim_class_view_search (panel->class_view));
@@ -417,7 +436,7 @@ dim_panel_refresh_models (DimPanel *panel)
 }
 
 void
-dim_panel_choose_trained (DimPanel *panel, const char *folder, const char *class_name)
+dim_panel_choose (DimPanel *panel, const char *folder, const char *class_name)
 {
   int index;
 
@@ -460,6 +479,12 @@ void
 dim_panel_show_message (DimPanel *panel, const char *text)
 {
   dim_foot_show_message (panel->foot, text);
+}
+
+void
+dim_panel_show_news (DimPanel *panel, const char *text)
+{
+  dim_foot_show_news (panel->foot, text);
 }
 
 GtkWidget *

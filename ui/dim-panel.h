@@ -20,14 +20,15 @@
  * class, a preset that is gone) are looked up when the main loop is next idle, or by
  * dim_panel_get_recipe: then the property falls back to "", and the panel says so.
  *
- * Signals, without arguments: "generate", "stop", "close", and "train" for a class of one's own.
+ * Signals, without arguments: "generate", "stop", "close", "train" for a class of one's own, and
+ * "import" for a model of somebody else's.
  * Escape, too, emits "close" (in a GtkDialog the dialog takes it first).
  *
  * Widget names (gtk_widget_set_name), by which tests find the controls, in reading order:
  *
  *   - preset preset-menu
- *   - model model-info
- *   - class-search class-train class-list (open-models where there is no model)
+ *   - model model-info model-import
+ *   - class-search class-train class-list (import-first open-models where there is no model)
  *   - width height size-lock size-menu
  *   - upsample
  *   - seed seed-dice seed-fresh
@@ -68,8 +69,8 @@ void dim_panel_set_recipe (DimPanel *panel, const DimRecipe *recipe, char **noti
 
 /* Looks for models that have come since, as when a training is done. */
 void dim_panel_refresh_models (DimPanel *panel);
-/* Chooses the model in `folder`, and its class. */
-void dim_panel_choose_trained (DimPanel *panel, const char *folder, const char *class_name);
+/* Chooses the model in `folder`, and a class of it; "": its first. */
+void dim_panel_choose (DimPanel *panel, const char *folder, const char *class_name);
 
 /* In a run the settings are insensitive, the progress bar is shown, and Generate is Stop. */
 void     dim_panel_set_running (DimPanel *panel, gboolean running);
@@ -80,6 +81,8 @@ void dim_panel_set_progress (DimPanel *panel, double fraction, const char *text)
 
 /* A sentence above the buttons, as after a run that failed; NULL takes it away. */
 void dim_panel_show_message (DimPanel *panel, const char *text);
+/* The same of what went well. */
+void dim_panel_show_news (DimPanel *panel, const char *text);
 
 /* Generate / Stop, for gtk_window_set_default; the panel already makes it the default when it is
  * mapped. */

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "ui/dim-train-form.h"
 
+#include "ui/dim-form.h"
 #include "ui/dim-i18n.h"
 #include "ui/dim-model-box.h"
 #include "ui/dim-spin.h"
@@ -68,27 +69,6 @@ on_model (DimTrainForm *form, int index)
   on_changed (form);
 }
 
-static void
-on_browse (DimTrainForm *form)
-{
-  GtkWidget            *window = gtk_widget_get_toplevel (GTK_WIDGET (form));
-  GtkFileChooserNative *chooser = gtk_file_chooser_native_new (
-      _ ("Pictures of the New Class"), GTK_WINDOW (window), GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER,
-      _ ("_Open"), _ ("_Cancel"));
-  const char *before = gtk_entry_get_text (GTK_ENTRY (form->folder));
-
-  if (*before)
-    gtk_file_chooser_set_filename (GTK_FILE_CHOOSER (chooser), before);
-  if (gtk_native_dialog_run (GTK_NATIVE_DIALOG (chooser)) == GTK_RESPONSE_ACCEPT)
-    {
-      g_autofree char *file = gtk_file_chooser_get_filename (GTK_FILE_CHOOSER (chooser));
-      g_autofree char *text = file ? g_filename_to_utf8 (file, -1, NULL, NULL, NULL) : NULL;
-
-      gtk_entry_set_text (GTK_ENTRY (form->folder), text ? text : "");
-    }
-  g_object_unref (chooser);
-}
-
 /* ---- the object ---- */
 
 static void
@@ -115,32 +95,11 @@ dim_train_form_init (DimTrainForm *form)
   form->model = -1;
 }
 
-/* `title` labels `control`, which is `widget` or in it. */
-static void
-add_row (DimTrainForm *form, int row, const char *title, GtkWidget *widget, GtkWidget *control)
-{
-  GtkWidget *label = gtk_label_new_with_mnemonic (title);
-
-  gtk_label_set_xalign (GTK_LABEL (label), 1);
-  if (control)
-    {
-      gtk_label_set_mnemonic_widget (GTK_LABEL (label), control);
-      atk_object_set_name (gtk_widget_get_accessible (control),
-                           gtk_label_get_text (GTK_LABEL (label)));
-    }
-  gtk_grid_attach (GTK_GRID (form), label, 0, row, 1, 1);
-  gtk_grid_attach (GTK_GRID (form), widget, 1, row, 1, 1);
-  gtk_widget_set_hexpand (widget, TRUE);
-}
-
 static GtkWidget *
 new_entry (DimTrainForm *form, const char *name, const char *tooltip)
 {
-  GtkWidget *entry = gtk_entry_new ();
+  GtkWidget *entry = dim_form_entry (name, tooltip);
 
-  gtk_widget_set_name (entry, name);
-  gtk_widget_set_tooltip_text (entry, tooltip);
-  gtk_entry_set_activates_default (GTK_ENTRY (entry), TRUE);
   g_signal_connect_swapped (entry, "changed", G_CALLBACK (on_changed), form);
   return entry;
 }
@@ -148,7 +107,8 @@ new_entry (DimTrainForm *form, const char *name, const char *tooltip)
 static GtkWidget *
 new_folder_row (DimTrainForm *form)
 {
-  GtkWidget *row = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+  static const DimFormBrowse browse
+      = { "train-browse", N_ ("Choose the folder"), N_ ("Pictures of the New Class"), NULL, NULL };
 
   form->from_folder = gtk_radio_button_new_with_mnemonic (NULL, _ ("from the _folder"));
   gtk_widget_set_name (form->from_folder, "train-from-folder");
@@ -156,15 +116,8 @@ new_folder_row (DimTrainForm *form)
                             _ ("A dozen different ones of 256 pixels and more are good; what is no "
                                "picture is left out"));
   atk_object_set_name (gtk_widget_get_accessible (form->folder), _ ("Folder of the pictures"));
-  form->browse = gtk_button_new_from_icon_name ("document-open-symbolic", GTK_ICON_SIZE_BUTTON);
-  gtk_widget_set_name (form->browse, "train-browse");
-  gtk_widget_set_tooltip_text (form->browse, _ ("Choose the folder"));
-  atk_object_set_name (gtk_widget_get_accessible (form->browse), _ ("Choose the folder"));
-  g_signal_connect_swapped (form->browse, "clicked", G_CALLBACK (on_browse), form);
-  gtk_box_pack_start (GTK_BOX (row), form->from_folder, FALSE, FALSE, 0);
-  gtk_box_pack_start (GTK_BOX (row), form->folder, TRUE, TRUE, 0);
-  gtk_box_pack_start (GTK_BOX (row), form->browse, FALSE, FALSE, 0);
-  return row;
+  form->browse = dim_form_browse (form->folder, &browse);
+  return dim_form_row (1, form->from_folder, form->folder, form->browse, NULL);
 }
 
 static GtkWidget *
@@ -191,8 +144,6 @@ new_layers_row (DimTrainForm *form, int n_layers)
 static GtkWidget *
 new_minutes_row (DimTrainForm *form)
 {
-  GtkWidget *row = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
-
   form->minutes = dim_spin_new (0, DIM_TRAIN_MINUTES_LEAST, DIM_TRAIN_MINUTES_MOST, 5, 2);
   dim_spin_set_fallback (form->minutes, DIM_TRAIN_MINUTES);
   gtk_entry_set_width_chars (GTK_ENTRY (form->minutes), 6);
@@ -200,26 +151,14 @@ new_minutes_row (DimTrainForm *form)
   gtk_widget_set_tooltip_text (GTK_WIDGET (form->minutes),
                                _ ("Longer is better for the new class; the others are kept"));
   g_signal_connect_swapped (form->minutes, "notify::setting", G_CALLBACK (on_changed), form);
-  gtk_box_pack_start (GTK_BOX (row), GTK_WIDGET (form->minutes), FALSE, FALSE, 0);
-  gtk_box_pack_start (GTK_BOX (row), gtk_label_new (_ ("minutes")), FALSE, FALSE, 0);
-  return row;
-}
-
-static GtkWidget *
-new_license (DimTrainForm *form)
-{
-  form->license = gtk_label_new (NULL);
-  gtk_widget_set_name (form->license, "train-license");
-  gtk_label_set_xalign (GTK_LABEL (form->license), 0);
-  gtk_label_set_line_wrap (GTK_LABEL (form->license), TRUE);
-  gtk_label_set_max_width_chars (GTK_LABEL (form->license), 40);
-  return form->license;
+  return dim_form_row (-1, GTK_WIDGET (form->minutes), gtk_label_new (_ ("minutes")), NULL);
 }
 
 DimTrainForm *
 dim_train_form_new (int n_layers)
 {
   DimTrainForm *form = g_object_new (DIM_TYPE_TRAIN_FORM, NULL);
+  GtkGrid      *grid = GTK_GRID (form);
   GtkWidget    *folder_row, *layers_row, *minutes_row;
 
   form->model_box = dim_model_box_new ();
@@ -230,14 +169,15 @@ dim_train_form_new (int n_layers)
   form->output = new_entry (form, "train-output",
                             _ ("The new model's name, or a folder for it; the base model stays as "
                                "it is"));
-  add_row (form, 0, _ ("Base _model:"), GTK_WIDGET (form->model_box),
-           dim_model_box_combo (form->model_box));
-  add_row (form, 1, _ ("_New class:"), form->name, form->name);
-  add_row (form, 2, _ ("Pictures:"), folder_row, NULL);
-  gtk_grid_attach (GTK_GRID (form), layers_row, 1, 3, 1, 1);
-  add_row (form, 4, _ ("T_ime:"), minutes_row, GTK_WIDGET (form->minutes));
-  add_row (form, 5, _ ("N_ew model:"), form->output, form->output);
-  add_row (form, 6, _ ("Its licence:"), new_license (form), NULL);
+  form->license = dim_form_text ("train-license");
+  dim_form_add_row (grid, 0, _ ("Base _model:"), GTK_WIDGET (form->model_box),
+                    dim_model_box_combo (form->model_box));
+  dim_form_add_row (grid, 1, _ ("_New class:"), form->name, form->name);
+  dim_form_add_row (grid, 2, _ ("Pictures:"), folder_row, NULL);
+  gtk_grid_attach (grid, layers_row, 1, 3, 1, 1);
+  dim_form_add_row (grid, 4, _ ("T_ime:"), minutes_row, GTK_WIDGET (form->minutes));
+  dim_form_add_row (grid, 5, _ ("N_ew model:"), form->output, form->output);
+  dim_form_add_row (grid, 6, _ ("Its licence:"), form->license, NULL);
   g_signal_connect_swapped (form->model_box, "picked", G_CALLBACK (on_model), form);
   dim_train_form_set_model (form, "");
   return form;
@@ -265,7 +205,6 @@ const DimModelInfo *
 dim_train_form_read (DimTrainForm *form, DimTrainRequest *request)
 {
   const DimModelInfo *info = dim_models_get (form->models, form->model);
-  const char         *folder = gtk_entry_get_text (GTK_ENTRY (form->folder));
   double              minutes = dim_spin_get_setting (form->minutes);
 
   dim_train_request_init (request);
@@ -275,9 +214,7 @@ dim_train_form_read (DimTrainForm *form, DimTrainRequest *request)
   g_free (request->output);
   request->model = g_strdup (info ? info->folder : "");
   request->class_name = g_strstrip (g_strdup (gtk_entry_get_text (GTK_ENTRY (form->name))));
-  request->folder
-      = is_from_folder (form) ? g_filename_from_utf8 (folder, -1, NULL, NULL, NULL) : NULL;
-  request->folder = request->folder ? request->folder : g_strdup ("");
+  request->folder = is_from_folder (form) ? dim_form_path (form->folder) : g_strdup ("");
   request->output = g_strstrip (g_strdup (gtk_entry_get_text (GTK_ENTRY (form->output))));
   request->minutes = minutes > 0 ? minutes : DIM_TRAIN_MINUTES;
   return info;

@@ -3,10 +3,10 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "ui/dim-train-panel.h"
 
-#include <sys/statvfs.h>
-
+#include "ui/dim-disk.h"
 #include "ui/dim-foot.h"
 #include "ui/dim-i18n.h"
+#include "ui/dim-refuse.h"
 #include "ui/dim-train-form.h"
 #include "ui/dim-train-list.h"
 
@@ -41,37 +41,16 @@ G_DEFINE_TYPE (DimTrainPanel, dim_train_panel, GTK_TYPE_BOX)
 
 /* ---- what a training will take ---- */
 
-/* Of the file system that trainings are on; -1: not known. */
-static gint64
-disk_free (void)
-{
-  g_autofree char *folder = dim_training_root ();
-  struct statvfs   stat;
-
-  while (statvfs (folder, &stat) < 0)
-    {
-      char    *parent = g_path_get_dirname (folder);
-      gboolean top = g_str_equal (parent, folder);
-
-      g_free (folder);
-      folder = parent;
-      if (top)
-        return -1;
-    }
-  return (gint64)stat.f_bavail * (gint64)stat.f_frsize;
-}
-
 static gboolean
 check_disk (gint64 disk, GError **error)
 {
-  gint64 left = disk_free ();
+  g_autofree char *folder = dim_training_root ();
+  gint64           left = dim_disk_free (folder);
 
-  if (left < 0 || left > disk)
-    return TRUE;
-  g_set_error (error, DIM_ERROR, DIM_ERROR_FILE,
-               _ ("A training takes %.0f MB on the disk, and %.0f MB are free."), disk * 1e-6,
-               left * 1e-6);
-  return FALSE;
+  return left < 0 || left > disk
+         || dim_refuse (error, DIM_ERROR_FILE,
+                        _ ("A training takes %.0f MB on the disk, and %.0f MB are free."),
+                        disk * 1e-6, left * 1e-6);
 }
 
 static void

@@ -14,24 +14,10 @@
 #include <glib/gstdio.h>
 
 #include "ui/dim-i18n.h"
+#include "ui/dim-refuse.h"
 
 #define NAME_BYTES_MAX 80
 #define NICENESS 5 /* GIMP comes first */
-
-static gboolean refuse (GError **error, DimError code, const char *format, ...)
-    G_GNUC_PRINTF (3, 4);
-static gboolean
-refuse (GError **error, DimError code, const char *format, ...)
-{
-  g_autofree char *message = NULL;
-  va_list          args;
-
-  va_start (args, format);
-  message = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error_literal (error, DIM_ERROR, code, message);
-  return FALSE;
-}
 
 /* ---- the request ---- */
 
@@ -93,21 +79,22 @@ check_class (const char *name, const DimModelInfo *info, GError **error)
   g_autofree char *folded = g_utf8_casefold (clean, -1);
 
   if (!*name)
-    return refuse (error, DIM_ERROR_ARGUMENT, _ ("The new class needs a name."));
+    return dim_refuse (error, DIM_ERROR_ARGUMENT, _ ("The new class needs a name."));
   if (strlen (name) > NAME_BYTES_MAX || strcmp (clean, name) || g_ascii_isspace (*name)
       || strspn (name, "0123456789") == strlen (name))
-    return refuse (error, DIM_ERROR_ARGUMENT,
-                   _ ("“%.80s” is no name for a class: at most %d letters, not only figures, no "
-                      "space in front."),
-                   clean, NAME_BYTES_MAX);
+    return dim_refuse (
+        error, DIM_ERROR_ARGUMENT,
+        _ ("“%.80s” is no name for a class: at most %d letters, not only figures, no "
+           "space in front."),
+        clean, NAME_BYTES_MAX);
   for (int i = 0; i < info->n_classes; i++)
     {
       g_autofree char *other = g_utf8_casefold (info->classes[i], -1);
 
       if (g_str_equal (folded, other))
-        return refuse (error, DIM_ERROR_ARGUMENT,
-                       _ ("“%s” has a class “%s” already: choose another name."), info->name,
-                       info->classes[i]);
+        return dim_refuse (error, DIM_ERROR_ARGUMENT,
+                           _ ("“%s” has a class “%s” already: choose another name."), info->name,
+                           info->classes[i]);
     }
   return TRUE;
 }
@@ -117,8 +104,9 @@ check_model (const DimModelInfo *info, GError **error)
 {
   if (g_strcmp0 (info->backbone.family, "dim") != 0 || !info->autoencoder.family
       || info->n_labels < 1)
-    return refuse (error, DIM_ERROR_UNSUPPORTED,
-                   _ ("“%s” cannot learn a class: only DiM models with classes can."), info->name);
+    return dim_refuse (error, DIM_ERROR_UNSUPPORTED,
+                       _ ("“%s” cannot learn a class: only DiM models with classes can."),
+                       info->name);
   return TRUE;
 }
 
@@ -131,23 +119,25 @@ dim_train_check (const DimTrainRequest *request, const DimModelInfo *info, int n
   if (!check_model (info, error) || !check_class (request->class_name, info, error))
     return FALSE;
   if (!*request->folder && n_layers == 0)
-    return refuse (error, DIM_ERROR_ARGUMENT,
-                   _ ("No pictures: choose a folder, or open an image with visible layers."));
+    return dim_refuse (error, DIM_ERROR_ARGUMENT,
+                       _ ("No pictures: choose a folder, or open an image with visible layers."));
   if (*request->folder && !g_file_test (request->folder, G_FILE_TEST_IS_DIR))
-    return refuse (error, DIM_ERROR_ARGUMENT, _ ("%s is no folder: expected one with pictures."),
-                   request->folder);
+    return dim_refuse (error, DIM_ERROR_ARGUMENT,
+                       _ ("%s is no folder: expected one with pictures."), request->folder);
   if (!(request->minutes >= DIM_TRAIN_MINUTES_LEAST && request->minutes <= DIM_TRAIN_MINUTES_MOST))
-    return refuse (error, DIM_ERROR_ARGUMENT, _ ("minutes must be from %g to %g, not %g"),
-                   DIM_TRAIN_MINUTES_LEAST, DIM_TRAIN_MINUTES_MOST, request->minutes);
+    return dim_refuse (error, DIM_ERROR_ARGUMENT, _ ("minutes must be from %g to %g, not %g"),
+                       DIM_TRAIN_MINUTES_LEAST, DIM_TRAIN_MINUTES_MOST, request->minutes);
   target = dim_train_target (request, info);
   if (g_file_test (target, G_FILE_TEST_EXISTS))
-    return refuse (error, DIM_ERROR_FILE, _ ("%s is there already: choose another name."), target);
+    return dim_refuse (error, DIM_ERROR_FILE, _ ("%s is there already: choose another name."),
+                       target);
   unfinished = dim_train_unfinished (target);
   if (unfinished)
-    return refuse (error, DIM_ERROR_FILE,
-                   _ ("An unfinished training is to make %s: resume or remove that one, or choose "
-                      "another name."),
-                   target);
+    return dim_refuse (
+        error, DIM_ERROR_FILE,
+        _ ("An unfinished training is to make %s: resume or remove that one, or choose "
+           "another name."),
+        target);
   return TRUE;
 }
 
@@ -167,10 +157,11 @@ find_program (GError **error)
     if (places[i] && g_file_test (places[i], G_FILE_TEST_IS_EXECUTABLE)
         && !g_file_test (places[i], G_FILE_TEST_IS_DIR))
       return g_canonicalize_filename (places[i], NULL);
-  refuse (error, DIM_ERROR_FILE,
-          _ ("The program dim, which trains, was not found: expected it in %s, or its place in the "
-             "variable DIM_PROGRAM."),
-          DIM_BINDIR);
+  dim_refuse (
+      error, DIM_ERROR_FILE,
+      _ ("The program dim, which trains, was not found: expected it in %s, or its place in the "
+         "variable DIM_PROGRAM."),
+      DIM_BINDIR);
   return NULL;
 }
 
@@ -197,10 +188,10 @@ add_options (GPtrArray *arguments, const char *options, GError **error)
         continue;
       if (!*name || g_strv_contains (own, name)
           || strspn (name, "abcdefghijklmnopqrstuvwxyz-") != strlen (name))
-        return refuse (error, DIM_ERROR_ARGUMENT,
-                       _ ("options: “%.80s” was not expected; name=value with an option of dim "
-                          "train was, such as steps=400"),
-                       *word);
+        return dim_refuse (error, DIM_ERROR_ARGUMENT,
+                           _ ("options: “%.80s” was not expected; name=value with an option of dim "
+                              "train was, such as steps=400"),
+                           *word);
       add_argument (arguments, name, equals + 1);
     }
   return TRUE;
@@ -270,8 +261,8 @@ spawn (char **command, int log, int *tied_pid, GPid *pid, GError **error)
   if (errors >= 0)
     close (errors);
   if (!started)
-    return refuse (error, DIM_ERROR_FILE, _ ("%s cannot be started: %s"), command[0],
-                   fault->message);
+    return dim_refuse (error, DIM_ERROR_FILE, _ ("%s cannot be started: %s"), command[0],
+                       fault->message);
   if (tied_pid)
     *tied_pid = *pid;
   return TRUE;
@@ -295,7 +286,7 @@ open_log (const char *run, GError **error)
   int log = open (file, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
 
   if (log < 0)
-    refuse (error, DIM_ERROR_FILE, _ ("%s cannot be written: %s"), file, g_strerror (errno));
+    dim_refuse (error, DIM_ERROR_FILE, _ ("%s cannot be written: %s"), file, g_strerror (errno));
   return log;
 }
 
@@ -314,8 +305,8 @@ launch (DimTraining *training, char **command, const DimTrainLayers *layers, int
   started = announce (training, getpid (), error);
   if (started && layers)
     started = (g_mkdir (pictures, 0777) == 0
-               || refuse (error, DIM_ERROR_FILE, _ ("%s cannot be made: %s"), pictures,
-                          g_strerror (errno)))
+               || dim_refuse (error, DIM_ERROR_FILE, _ ("%s cannot be made: %s"), pictures,
+                              g_strerror (errno)))
               && layers->write (pictures, layers->data, error);
   started
       = started && spawn (command, log, tied_pid, &pid, error) && announce (training, pid, error);
@@ -336,7 +327,7 @@ make_run (const char *target, GError **error)
     {
       if (errno != EEXIST)
         {
-          refuse (error, DIM_ERROR_FILE, _ ("%s cannot be made: %s"), run, g_strerror (errno));
+          dim_refuse (error, DIM_ERROR_FILE, _ ("%s cannot be made: %s"), run, g_strerror (errno));
           return NULL;
         }
       g_free (run);
@@ -386,9 +377,9 @@ dim_train_resume (const char *run, int *tied_pid, GError **error)
   if (!training)
     return FALSE;
   if (!training->can_resume)
-    refuse (error, DIM_ERROR_ARGUMENT, _ ("%s: nothing there can be gone on with."), run);
+    dim_refuse (error, DIM_ERROR_ARGUMENT, _ ("%s: nothing there can be gone on with."), run);
   else if (training->state != DIM_TRAINING_STOPPED && training->state != DIM_TRAINING_FAILED)
-    refuse (error, DIM_ERROR_ARGUMENT, _ ("%s: a training is at work there, or done."), run);
+    dim_refuse (error, DIM_ERROR_ARGUMENT, _ ("%s: a training is at work there, or done."), run);
   else
     {
       command = new_command (training->folder, NULL, NULL, error);

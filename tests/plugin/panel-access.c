@@ -8,11 +8,11 @@
 
 /* Reading order, as the header tells it. */
 static const char *const order[] = {
-    "preset",     "preset-menu", "model",        "model-info",    "class-search", "class-train",
-    "class-list", "width",       "height",       "size-lock",     "size-menu",    "upsample",
-    "seed",       "seed-dice",   "seed-fresh",   "more",          "seamless",     "windows",
-    "steps",      "guidance",    "guidance-low", "guidance-high", "sampler",      "rng",
-    "precision",  "device",      "threads",      "close",         "generate"};
+    "preset",      "preset-menu", "model",     "model-info",   "model-import",  "class-search",
+    "class-train", "class-list",  "width",     "height",       "size-lock",     "size-menu",
+    "upsample",    "seed",        "seed-dice", "seed-fresh",   "more",          "seamless",
+    "windows",     "steps",       "guidance",  "guidance-low", "guidance-high", "sampler",
+    "rng",         "precision",   "device",    "threads",      "close",         "generate"};
 
 static void tab_order_is_reading_order(void)
 {

@@ -17,15 +17,14 @@ static const char *source_root(void)
     return root;
 }
 
-/* Deletes a folder; links in it are not followed. */
-static void remove_tree(const char *path)
+void kit_remove(const char *path)
 {
     GDir *dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
     const char *name;
 
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *below = g_build_filename(path, name, NULL);
-        remove_tree(below);
+        kit_remove(below);
     }
     if (dir)
         g_dir_close(dir);
@@ -39,7 +38,7 @@ static const char *own_root(void)
 
 static void remove_root(void)
 {
-    remove_tree(own_root());
+    kit_remove(own_root());
 }
 
 static void set_folder(const char *variable, const char *name)

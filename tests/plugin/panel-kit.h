@@ -20,6 +20,7 @@ Kit kit_open_with(GtkWidget *content); /* without a DimPanel */
 void kit_close(Kit *kit);
 void kit_no_models(void); /* until kit_init's models are put back by kit_models */
 void kit_models(void);
+void kit_remove(const char *path); /* a folder too; links in it are not followed */
 
 GtkWidget *kit_find(const Kit *kit, const char *name);        /* asserts that it is there */
 GtkWidget *kit_find_below(GtkWidget *root, const char *name); /* NULL: not there */

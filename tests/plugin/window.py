@@ -343,6 +343,29 @@ def check_trained_class(gimp, pictures, check):
     check("by the new model", recipe["model"] == "default-slate", str(recipe))
 
 
+def check_import(gimp, shot, check):
+    """From the panel: a checkpoint becomes a model, which the panel then has, and makes a layer of it."""
+    gimp.choose_menu_item("Diffusion Layer...")
+    dialog = Dialog()
+    dialog.press("Import a model")
+    dialog.control("button", "Import")
+    dialog.set_text("Checkpoint:", str(HERE.parent / "golden" / "dit" / "forward-pixels" / "weights.safetensors"))
+    dialog.set_text("Name:", "Little One")
+    if shot:
+        take_picture(gimp, shot, "Import a Checkpoint")
+    dialog.press("Import")
+    wait_for("the end of the import", lambda: (gimp.host.data / "gimp-dim" / "models" / "little-one" / "model.json").is_file())
+    wait_for("the panel with it", lambda: dialog.find("button", "Import") is None and dialog.find("button", "Stop") is None)
+    dialog.set_number("Width in pixels", 32)
+    dialog.set_number("Height in pixels", 16)
+    dialog.press("Generate")
+    gimp.wait_idle()
+    layer = "(car (layers-of image))"
+    recipe = json.loads(json.loads(gimp.evaluate(f'(caddr (car (gimp-item-get-parasite {layer} "gimp-dim-recipe")))'),
+                                   strict=False))
+    check("a layer by the imported model", recipe["model"] == "little-one", str(recipe))
+
+
 def take_picture(gimp, file, title="Diffusion Layer"):
     time.sleep(2)
     window = gimp.screen.xdotool("search", "--onlyvisible", "--name", f"^{title}$")[-1]
@@ -376,6 +399,7 @@ def main():
             pictures = make_pictures(host.folder / "pictures", 48)
             check_training(gimp, pictures, shot and shot.replace(".png", "-train.png"), check)
             check_trained_class(gimp, pictures, check)
+            check_import(gimp, shot and shot.replace(".png", "-import.png"), check)
         except Exception:
             run(["import", "-window", "root", os.environ.get("GIMP_DIM_TEST_SCREEN", os.devnull)], env=host.env)
             print(Path(log.name).read_text(errors="replace")[-3000:])
