@@ -8,6 +8,8 @@
 #include "ui/dim-model-box.h"
 #include "ui/dim-spin.h"
 
+#define RIGHTS_MOST 200 /* letters */
+
 enum
 {
   SIGNAL_CHANGED,
@@ -20,7 +22,7 @@ struct _DimTrainForm
   DimModels   *models;
   int          model; /* index, -1: none */
   DimModelBox *model_box;
-  GtkWidget   *name, *from_folder, *folder, *browse, *from_layers, *output, *license;
+  GtkWidget   *name, *from_folder, *folder, *browse, *from_layers, *rights, *output, *license;
   DimSpin     *minutes;
 };
 
@@ -43,10 +45,12 @@ show_rest (DimTrainForm *form)
   const DimModelInfo *info = dim_models_get (form->models, form->model);
   const char         *class_name = gtk_entry_get_text (GTK_ENTRY (form->name));
   g_autofree char    *clean = info ? dim_text_clean (info->license ? info->license : "") : NULL;
-  g_autofree char    *license = NULL, *output = NULL;
+  g_autofree char *rights = g_strstrip (g_strdup (gtk_entry_get_text (GTK_ENTRY (form->rights))));
+  g_autofree char *license = NULL, *output = NULL;
 
-  if (info && *clean && *class_name)
-    license = g_strdup_printf (_ ("%s; of “%s”: that of its pictures"), clean, class_name);
+  if (info && (*clean || *rights) && *class_name)
+    license = g_strdup_printf (_ ("%s; of “%s”: %s"), *clean ? clean : _ ("not stated"), class_name,
+                               *rights ? rights : _ ("that of its pictures"));
   output = info && *class_name ? dim_training_name (info->folder, class_name) : g_strdup ("");
   gtk_entry_set_placeholder_text (GTK_ENTRY (form->output), output);
   gtk_label_set_text (GTK_LABEL (form->license), license ? license : clean);
@@ -165,6 +169,11 @@ dim_train_form_new (int n_layers)
   form->name = new_entry (form, "train-name", _ ("What the new class shall be called"));
   folder_row = new_folder_row (form);
   layers_row = new_layers_row (form, n_layers);
+  form->rights = new_entry (form, "train-rights",
+                            _ ("What the pictures' owner allows, such as CC0 or CC-BY 4.0 and a "
+                               "name: it goes with the new model"));
+  gtk_entry_set_placeholder_text (GTK_ENTRY (form->rights), _ ("as the pictures' owner says"));
+  gtk_entry_set_max_length (GTK_ENTRY (form->rights), RIGHTS_MOST);
   minutes_row = new_minutes_row (form);
   form->output = new_entry (form, "train-output",
                             _ ("The new model's name, or a folder for it; the base model stays as "
@@ -175,9 +184,10 @@ dim_train_form_new (int n_layers)
   dim_form_add_row (grid, 1, _ ("_New class:"), form->name, form->name);
   dim_form_add_row (grid, 2, _ ("Pictures:"), folder_row, NULL);
   gtk_grid_attach (grid, layers_row, 1, 3, 1, 1);
-  dim_form_add_row (grid, 4, _ ("T_ime:"), minutes_row, GTK_WIDGET (form->minutes));
-  dim_form_add_row (grid, 5, _ ("N_ew model:"), form->output, form->output);
-  dim_form_add_row (grid, 6, _ ("Its licence:"), form->license, NULL);
+  dim_form_add_row (grid, 4, _ ("_Pictures' licence:"), form->rights, form->rights);
+  dim_form_add_row (grid, 5, _ ("T_ime:"), minutes_row, GTK_WIDGET (form->minutes));
+  dim_form_add_row (grid, 6, _ ("N_ew model:"), form->output, form->output);
+  dim_form_add_row (grid, 7, _ ("Its licence:"), form->license, NULL);
   g_signal_connect_swapped (form->model_box, "picked", G_CALLBACK (on_model), form);
   dim_train_form_set_model (form, "");
   return form;
@@ -198,6 +208,7 @@ dim_train_form_clear (DimTrainForm *form)
 {
   gtk_entry_set_text (GTK_ENTRY (form->name), "");
   gtk_entry_set_text (GTK_ENTRY (form->folder), "");
+  gtk_entry_set_text (GTK_ENTRY (form->rights), "");
   gtk_entry_set_text (GTK_ENTRY (form->output), "");
 }
 
@@ -211,10 +222,12 @@ dim_train_form_read (DimTrainForm *form, DimTrainRequest *request)
   g_free (request->model);
   g_free (request->class_name);
   g_free (request->folder);
+  g_free (request->license);
   g_free (request->output);
   request->model = g_strdup (info ? info->folder : "");
   request->class_name = g_strstrip (g_strdup (gtk_entry_get_text (GTK_ENTRY (form->name))));
   request->folder = is_from_folder (form) ? dim_form_path (form->folder) : g_strdup ("");
+  request->license = g_strstrip (g_strdup (gtk_entry_get_text (GTK_ENTRY (form->rights))));
   request->output = g_strstrip (g_strdup (gtk_entry_get_text (GTK_ENTRY (form->output))));
   request->minutes = minutes > 0 ? minutes : DIM_TRAIN_MINUTES;
   return info;

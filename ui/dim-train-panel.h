@@ -11,9 +11,9 @@
  *
  * Widget names, by which tests find the controls, in reading order: train-show train-resume
  * train-remove (of each row of train-list), model model-info, train-name, train-from-folder
- * train-folder train-browse, train-from-layers, train-minutes, train-output, train-license,
- * train-watch (while one is watched); and the foot's: message message-dismiss, estimate, progress,
- * close generate (Start, or Stop). */
+ * train-folder train-browse, train-from-layers, train-rights, train-minutes, train-output,
+ * train-license, train-watch (while one is watched); and the foot's: message message-dismiss,
+ * estimate, progress, close generate (Start, or Stop). */
 #ifndef DIM_TRAIN_PANEL_H
 #define DIM_TRAIN_PANEL_H
 

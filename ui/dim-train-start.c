@@ -27,6 +27,7 @@ dim_train_request_init (DimTrainRequest *request)
   *request = (DimTrainRequest){ .model = g_strdup (""),
                                 .class_name = g_strdup (""),
                                 .folder = g_strdup (""),
+                                .license = g_strdup (""),
                                 .minutes = DIM_TRAIN_MINUTES,
                                 .output = g_strdup (""),
                                 .options = g_strdup ("") };
@@ -38,6 +39,7 @@ dim_train_request_clear (DimTrainRequest *request)
   g_clear_pointer (&request->model, g_free);
   g_clear_pointer (&request->class_name, g_free);
   g_clear_pointer (&request->folder, g_free);
+  g_clear_pointer (&request->license, g_free);
   g_clear_pointer (&request->output, g_free);
   g_clear_pointer (&request->options, g_free);
 }
@@ -222,6 +224,8 @@ new_command (const char *run, const DimTrainRequest *request, const DimModelInfo
       add_argument (arguments, "model", info->folder);
       add_argument (arguments, "minutes", minutes);
       add_argument (arguments, "output", target);
+      if (*request->license)
+        add_argument (arguments, "images-license", request->license);
       if (!add_options (arguments, request->options, error))
         return NULL;
     }

@@ -22,6 +22,7 @@ typedef struct
   char  *model;      /* name or folder; "": the default model */
   char  *class_name; /* the new one */
   char  *folder;     /* of the pictures; "": the image's layers */
+  char  *license;    /* of the pictures; "": as their owner says */
   double minutes;
   char  *output;  /* name or folder of the new model; "": MODEL-CLASS */
   char  *options; /* further ones of `dim train`: name=value, separated by spaces */

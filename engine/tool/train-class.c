@@ -154,9 +154,11 @@ static void set_texts(ToolTrain *t, const json_t *given, const DimModelInfo *inf
 
     set_initial(t, given, "name", json_string(title));
     set_initial(t, given, "source", json_string(source));
-    if (info->license) {
+    const char *pictures = tool_settings_text(&t->settings, "images-license");
+    if (info->license || pictures) {
         g_autofree char *license =
-            g_strdup_printf("%s; of \"%s\": that of its pictures", info->license, name);
+            g_strdup_printf("%s; of \"%s\": %s", info->license ? info->license : "not stated", name,
+                            pictures ? pictures : "that of its pictures");
         set_initial(t, given, "license", json_string(license));
     }
 }
@@ -248,6 +250,25 @@ static gboolean copy_credits(const char *from, const char *to, GError **error)
     return TRUE;
 }
 
+/* The data card says what the new class was learnt from. */
+static gboolean add_credits(const ToolTrain *t, const char *folder, GError **error)
+{
+    const char *license = tool_settings_text(&t->settings, "images-license");
+    g_autofree char *file = g_build_filename(folder, "CREDITS.txt", NULL), *before = NULL;
+    gsize length = 0;
+
+    g_file_get_contents(file, &before, &length, NULL); /* else this is its first line */
+    DimOutput *output = dim_output_open(file, error);
+    if (!output)
+        return FALSE;
+    fwrite(before ? before : "", 1, length, dim_output_stream(output));
+    fprintf(dim_output_stream(output), "%sThe class \"%s\" from pictures of its own: %s.\n",
+            length > 0 && before[length - 1] != '\n' ? "\n" : "",
+            tool_settings_text(&t->settings, "add-class"),
+            license ? license : "as the pictures' owner says");
+    return dim_output_commit(&output, error);
+}
+
 /* The names in model.json itself: files beside the original stay there. */
 static void put_names(json_t *model, const DimModelInfo *info)
 {
@@ -300,7 +321,8 @@ static gboolean make_copy(const ToolTrain *t, const char *folder, gboolean more,
         put_names(model, info);
         if (more)
             describe(model, info, tool_settings_text(&t->settings, "add-class"));
-        good = copy_credits(from, folder, error) && tool_json_save(model, file, error);
+        good = copy_credits(from, folder, error) && (!more || add_credits(t, folder, error)) &&
+               tool_json_save(model, file, error);
     }
     json_decref(autoencoder);
     json_decref(model);

@@ -52,6 +52,7 @@ static const Setting table[] = {
     {"add-class", KIND_TEXT, .argument = "NAME", .help = "Teach the model that --model names this class more, from --images"},
     {"minutes", KIND_REAL, 0.05, 1e6, .free = TRUE, .argument = "N", .help = "With --add-class: about how long it takes (25)"},
     {"replay", KIND_REAL, 0, 0.9, .argument = "R", .help = "With --add-class: share of samples that keep the other classes (0.5)"},
+    {"images-license", KIND_TEXT, .argument = "TEXT", .help = "With --add-class: the pictures' licence (as their owner says)"},
     {"install", KIND_FILE, .free = TRUE, .argument = "DIR", .help = "Where a model with a new class goes (with --add-class: --output)"},
     {"name", KIND_TEXT, .free = TRUE, .argument = "TEXT", .help = "The model's name"},
     {"license", KIND_TEXT, .free = TRUE, .argument = "TEXT", .help = "The model's licence"},

@@ -123,7 +123,11 @@ class TrainClass(unittest.TestCase):
         for name in ("log", "progress.json", ".dim-a1b2c3"):
             with open(self.path("run", name), "w", encoding="utf-8") as f:
                 f.write("{}")
-        self.dim(*self.command("--steps", 1, "--output", "new", "--run", "run"))
+        self.dim(*self.command("--steps", 1, "--output", "new", "--run", "run", "--images-license", "CC-BY 4.0, A. Painter"))
+        with open(self.path("new", "model.json"), encoding="utf-8") as f:
+            self.assertEqual(json.load(f)["license"], "CC0; of \"stripes\": CC-BY 4.0, A. Painter")
+        self.assertEqual(self.read("new", "CREDITS.txt"), b"The class \"stripes\" from pictures of its own: CC-BY 4.0, A. Painter.\n")
+        self.assertFalse(os.path.exists(self.path("run", "teacher", "CREDITS.txt")))
         os.makedirs(self.path("other"))
         with open(self.path("other", "letter"), "w", encoding="utf-8") as f:
             f.write("Dear")

@@ -195,6 +195,8 @@ static void refusals(void)
     g_assert_true(kit_sensitive(&train.kit, "generate"));
     kit_assert_has(kit_text(&train.kit, "estimate"), "25 minutes");
     kit_assert_has(kit_text(&train.kit, "train-license"), "of “stripes”: that of its pictures");
+    kit_type(&train.kit, "train-rights", "CC-BY 4.0, A. Painter");
+    kit_assert_has(kit_text(&train.kit, "train-license"), "of “stripes”: CC-BY 4.0, A. Painter");
     kit_screenshot(&train.kit, "train-ready");
     kit_type(&train.kit, "train-folder", "/nowhere");
     expect_refusal(&train, "/nowhere is no folder");
@@ -210,14 +212,15 @@ static void refusals(void)
 static void access_to_all(void)
 {
     static const char *const order[] = {
-        "model",        "model-info",   "train-name",    "train-from-folder",
-        "train-folder", "train-browse", "train-minutes", "train-output",
-        "close"};
+        "model",        "model-info",   "train-name",    "train-from-folder", "train-folder",
+        "train-browse", "train-rights", "train-minutes", "train-output",      "close"};
     const struct {
         guint key;
         const char *name;
-    } keys[] = {
-        {GDK_KEY_n, "train-name"}, {GDK_KEY_i, "train-minutes"}, {GDK_KEY_e, "train-output"}};
+    } keys[] = {{GDK_KEY_n, "train-name"},
+                {GDK_KEY_p, "train-rights"},
+                {GDK_KEY_i, "train-minutes"},
+                {GDK_KEY_e, "train-output"}};
     Train train;
 
     open_train(&train, NULL);
@@ -291,6 +294,7 @@ static void learns_from_a_folder(void)
 
     open_train(&train, NULL);
     fill_in(&train, "stripes", pictures, "0.05");
+    kit_type(&train.kit, "train-rights", "CC0");
     kit_click(&train.kit, "generate");
     g_assert_true(is_running(&train));
     wait_until(&train, is_at_rest);
@@ -301,6 +305,7 @@ static void learns_from_a_folder(void)
     DimModelInfo *info = dim_model_info_read(train.trained, &error);
     g_assert_no_error(error);
     g_assert_cmpstr(info->id, ==, "tiny-stripes");
+    g_assert_true(g_str_has_suffix(info->license, "of \"stripes\": CC0"));
     g_assert_cmpint(dim_model_info_find_class(info, "stripes", &error), ==, 10);
     dim_model_info_free(&info);
     remove_run(&train);
