@@ -46,6 +46,20 @@ static char *shape_text(const DimTensor *tensor)
     return g_string_free(g_string_append_c(text, ']'), FALSE);
 }
 
+/* The recipe that a latent carries, read and written again: what is no recipe is not shown. NULL:
+ * there is none; g_free. */
+static char *recipe_of(const DimWeights *weights)
+{
+    const char *text = dim_weights_recipe(weights);
+    DimRecipe recipe;
+
+    if (!text || !dim_recipe_parse(&recipe, text, -1, "recipe", NULL, NULL))
+        return NULL;
+    char *printed = dim_recipe_print(&recipe);
+    dim_recipe_clear(&recipe);
+    return printed;
+}
+
 static void print_tensors(const DimWeights *weights)
 {
     const int n = dim_weights_count(weights);
@@ -57,10 +71,12 @@ static void print_tensors(const DimWeights *weights)
         printf("%-*s  %-4s  %s\n", NAME_COLUMN, name, tensor->dtype, shape);
         numbers += tensor->count;
     }
-    g_autofree char *total = grouped(numbers);
+    g_autofree char *total = grouped(numbers), *recipe = recipe_of(weights);
     printf("%d tensors, %s numbers; %s%s%s\n", n, total, dim_weights_format(weights),
            dim_weights_key(weights) ? ", under " : "",
            dim_weights_key(weights) ? dim_weights_key(weights) : "");
+    if (recipe)
+        printf("made by the recipe\n%s\n", g_strchomp(recipe));
 }
 
 static json_t *tensor_json(const DimTensor *tensor)
@@ -79,8 +95,10 @@ static void print_tensors_json(const DimWeights *weights)
 
     for (int i = 0; i < dim_weights_count(weights); i++)
         json_array_append_new(tensors, tensor_json(dim_weights_tensor(weights, i)));
-    print_json(json_pack("{s:s, s:s?, s:o}", "format", dim_weights_format(weights), "key",
-                         dim_weights_key(weights), "tensors", tensors));
+    g_autofree char *recipe = recipe_of(weights);
+    json_t *said = recipe ? json_loads(recipe, 0, NULL) : NULL;
+    print_json(json_pack("{s:s, s:s?, s:o, s:o*}", "format", dim_weights_format(weights), "key",
+                         dim_weights_key(weights), "tensors", tensors, "recipe", said));
 }
 
 static gboolean show_weights(const char *file, const Options *options, GError **error)

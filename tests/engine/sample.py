@@ -158,6 +158,11 @@ class Sample(Program):
         header = json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])
         self.assertEqual(header["z"]["shape"], [1, 16, 4, 6])
         self.assertEqual(os.listdir(self.folder.name), ["z.safetensors"])
+        recipe = json.loads(header["__metadata__"]["gimp-dim-recipe"])
+        shown = subprocess.check_output([DIM, "info", self.path("z.safetensors")], text=True).split("made by the recipe\n")
+        self.assertEqual(json.loads(shown[1]), recipe)
+        both = json.loads(subprocess.check_output([DIM, "info", "--json", self.path("z.safetensors")], text=True))
+        self.assertEqual((both["recipe"], both["tensors"][0]["shape"]), (recipe, [1, 16, 4, 6]))
 
     def test_usage(self):
         for arguments in (["--steps", "0"], ["--steps", "x"], ["--size", "16"], ["--size", "16x"], ["--size", "0x16"],
