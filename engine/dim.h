@@ -407,6 +407,9 @@ DimTraining *dim_training_read  (const char *folder, GError **error);
 void         dim_training_free  (DimTraining **training);
 /* For who starts one: writes progress.json as `starting`, with the training's class, model, pid, step, steps and fraction. */
 gboolean     dim_training_announce (const DimTraining *training, GError **error);
+/* Whether somebody was told how it stands since it last said anything of itself: an end is told once. */
+gboolean     dim_training_is_told  (const char *folder);
+void         dim_training_set_told (const char *folder); /* in a file of the folder; what cannot be written is told again */
 /* Asks the process to write a checkpoint and end, and does not wait for it. TRUE as well where none is at work. */
 gboolean     dim_training_stop  (const char *folder, GError **error);
 /* The whole folder; refused while a training is at work there. The finished model is elsewhere. */

@@ -222,6 +222,31 @@ gboolean dim_training_announce(const DimTraining *training, GError **error)
     return output && dim_output_commit(&output, error);
 }
 
+/* ---- who was told ---------------------------------------------------------------------------- */
+
+gboolean dim_training_is_told(const char *folder)
+{
+    g_autofree char *status = g_build_filename(folder, "progress.json", NULL);
+    g_autofree char *told = g_build_filename(folder, "told", NULL);
+    GStatBuf said, heard;
+
+    if (g_stat(status, &said) < 0)
+        return TRUE; /* it has said nothing */
+    return g_stat(told, &heard) == 0 && (heard.st_mtim.tv_sec != said.st_mtim.tv_sec
+                                             ? heard.st_mtim.tv_sec > said.st_mtim.tv_sec
+                                             : heard.st_mtim.tv_nsec >= said.st_mtim.tv_nsec);
+}
+
+void dim_training_set_told(const char *folder)
+{
+    g_autofree char *told = g_build_filename(folder, "told", NULL);
+
+    if (!dim_training_is_told(folder))
+        g_file_set_contents(told, "", 0, NULL);
+}
+
+/* ---- ending ---------------------------------------------------------------------------------- */
+
 gboolean dim_training_stop(const char *folder, GError **error)
 {
     DimTraining *t = dim_training_read(folder, error);

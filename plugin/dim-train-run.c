@@ -74,6 +74,7 @@ conclude (const char *run, char **model, GError **error)
   else
     g_set_error_literal (error, DIM_ERROR, DIM_ERROR_ARGUMENT,
                          training->message ? training->message : "The training has failed");
+  dim_training_set_told (run);
   if (!done && !training->can_resume)
     dim_training_remove (run, NULL);
   dim_training_free (&training);

@@ -10,6 +10,7 @@ enum
   SIGNAL_GENERATE,
   SIGNAL_STOP,
   SIGNAL_CLOSE,
+  SIGNAL_ACCEPTED,
   SIGNAL_USE_SIZE,
   N_SIGNALS
 };
@@ -17,7 +18,7 @@ enum
 struct _DimFoot
 {
   GtkBox     parent;
-  GtkWidget *message_box, *message_icon, *message;
+  GtkWidget *message_box, *message_icon, *message, *accept;
   GtkWidget *stack; /* estimate or progress: the window keeps its size */
   GtkWidget *estimate, *use_size, *progress;
   GtkWidget *generate;
@@ -34,6 +35,13 @@ static void
 on_dismiss (DimFoot *foot)
 {
   dim_foot_show_message (foot, NULL);
+}
+
+static void
+on_accept (DimFoot *foot)
+{
+  dim_foot_show_message (foot, NULL);
+  g_signal_emit (foot, signals[SIGNAL_ACCEPTED], 0);
 }
 
 static void
@@ -64,7 +72,7 @@ dim_foot_finalize (GObject *object)
 static void
 dim_foot_class_init (DimFootClass *klass)
 {
-  static const char *const names[] = { "generate", "stop", "close" };
+  static const char *const names[] = { "generate", "stop", "close", "accepted" };
 
   G_OBJECT_CLASS (klass)->finalize = dim_foot_finalize;
   for (int i = 0; i < SIGNAL_USE_SIZE; i++)
@@ -104,9 +112,15 @@ add_message (DimFoot *foot)
   atk_object_set_name (gtk_widget_get_accessible (dismiss), _ ("Take the message away"));
   g_signal_connect_swapped (dismiss, "clicked", G_CALLBACK (on_dismiss), foot);
 
+  foot->accept = gtk_button_new ();
+  gtk_widget_set_name (foot->accept, "message-accept");
+  gtk_widget_set_valign (foot->accept, GTK_ALIGN_CENTER);
+  g_signal_connect_swapped (foot->accept, "clicked", G_CALLBACK (on_accept), foot);
+
   foot->message_box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
   gtk_box_pack_start (GTK_BOX (foot->message_box), foot->message_icon, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (foot->message_box), foot->message, TRUE, TRUE, 0);
+  gtk_box_pack_start (GTK_BOX (foot->message_box), foot->accept, FALSE, FALSE, 0);
   gtk_box_pack_start (GTK_BOX (foot->message_box), dismiss, FALSE, FALSE, 0);
   gtk_widget_show_all (foot->message_box);
   gtk_widget_hide (foot->message_box);
@@ -186,24 +200,39 @@ dim_foot_new (void)
   return g_object_new (DIM_TYPE_FOOT, NULL);
 }
 
+/* label NULL: nothing is offered */
 static void
-show_message (DimFoot *foot, const char *text, const char *icon)
+show_message (DimFoot *foot, const char *text, const char *icon, const char *label)
 {
   gtk_image_set_from_icon_name (GTK_IMAGE (foot->message_icon), icon, GTK_ICON_SIZE_BUTTON);
   gtk_label_set_text (GTK_LABEL (foot->message), text ? text : "");
+  gtk_button_set_label (GTK_BUTTON (foot->accept), label ? label : "");
+  gtk_widget_set_visible (foot->accept, label != NULL);
   gtk_widget_set_visible (foot->message_box, text != NULL);
 }
 
 void
 dim_foot_show_message (DimFoot *foot, const char *text)
 {
-  show_message (foot, text, "dialog-warning-symbolic");
+  show_message (foot, text, "dialog-warning-symbolic", NULL);
 }
 
 void
 dim_foot_show_news (DimFoot *foot, const char *text)
 {
-  show_message (foot, text, "emblem-ok-symbolic");
+  show_message (foot, text, "emblem-ok-symbolic", NULL);
+}
+
+void
+dim_foot_show_offer (DimFoot *foot, const char *text, gboolean good, const char *label)
+{
+  show_message (foot, text, good ? "emblem-ok-symbolic" : "dialog-warning-symbolic", label);
+}
+
+gboolean
+dim_foot_has_message (DimFoot *foot)
+{
+  return gtk_widget_get_visible (foot->message_box);
 }
 
 static void

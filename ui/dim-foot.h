@@ -2,7 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Signals "generate", "stop", "close", "use-size" (int width, int height). */
+ * Signals "generate", "stop", "close", "accepted" (what a message offers), "use-size" (int
+ * width, int height). */
 #ifndef DIM_FOOT_H
 #define DIM_FOOT_H
 
@@ -18,6 +19,9 @@ DimFoot *dim_foot_new (void);
 /* What went wrong, or what went well; NULL: none. */
 void dim_foot_show_message (DimFoot *foot, const char *text);
 void dim_foot_show_news (DimFoot *foot, const char *text);
+/* Either, with a button of that label which takes the message away and emits "accepted". */
+void     dim_foot_show_offer (DimFoot *foot, const char *text, gboolean good, const char *label);
+gboolean dim_foot_has_message (DimFoot *foot);
 
 /* What Generate would cost, or why it cannot be pressed (`ready` FALSE), with a size that could be
  * used instead (0, 0: none). */

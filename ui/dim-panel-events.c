@@ -240,6 +240,7 @@ dim_panel_connect (DimPanel *panel)
     { SENDER (foot), "generate", G_CALLBACK (on_generate) },
     { SENDER (foot), "stop", G_CALLBACK (on_stop) },
     { SENDER (foot), "close", G_CALLBACK (on_close) },
+    { SENDER (foot), "accepted", G_CALLBACK (dim_panel_take_news) },
     { SENDER (foot), "use-size", G_CALLBACK (on_use_size) },
 #undef SENDER
   };

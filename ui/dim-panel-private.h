@@ -50,6 +50,8 @@ struct _DimPanel
   guint      settling;
   gboolean   showing; /* the controls follow the recipe, and not the other way round */
   gboolean   running;
+  guint      news_timer;
+  char      *news; /* folder of the training that was told of last, or NULL */
 
   GtkWidget    *settings, *class_stack, *import, *import_first, *open_models;
   DimPresetBar *preset_bar;
@@ -80,6 +82,11 @@ void dim_panel_keep_preset (DimPanel *panel, const char *name, const DimRecipe *
 
 /* Has the controls act. */
 void dim_panel_connect (DimPanel *panel);
+
+/* Tells of trainings that have ended, from now on. */
+void dim_panel_watch_news (DimPanel *panel);
+/* What the message about one offers. */
+void dim_panel_take_news (DimPanel *panel);
 
 const DimModelInfo *dim_panel_model (DimPanel *panel); /* NULL: none is installed */
 

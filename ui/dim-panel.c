@@ -222,6 +222,7 @@ dim_panel_map (GtkWidget *widget)
   dim_panel_settle_pending (panel);
   if (gtk_widget_get_mapped (search))
     gtk_widget_grab_focus (search);
+  dim_panel_watch_news (panel);
 }
 
 static void
@@ -230,6 +231,7 @@ dim_panel_dispose (GObject *object)
   DimPanel *panel = DIM_PANEL (object);
 
   g_clear_handle_id (&panel->settling, g_source_remove);
+  g_clear_handle_id (&panel->news_timer, g_source_remove);
   panel->showing = TRUE; /* widgets that go away ask for nothing any more */
   G_OBJECT_CLASS (dim_panel_parent_class)->dispose (object);
 }
@@ -244,6 +246,7 @@ dim_panel_finalize (GObject *object)
   dim_models_free (panel->models);
   g_free (panel->model_name);
   g_free (panel->preset);
+  g_free (panel->news);
   G_OBJECT_CLASS (dim_panel_parent_class)->finalize (object);
 }
 

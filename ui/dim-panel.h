@@ -20,6 +20,9 @@
  * class, a preset that is gone) are looked up when the main loop is next idle, or by
  * dim_panel_get_recipe: then the property falls back to "", and the panel says so.
  *
+ * It tells of a training that has ended while no window watched it, once, and offers to use what it
+ * has learnt, or to show it.
+ *
  * Signals, without arguments: "generate", "stop", "close", "train" for a class of one's own, and
  * "import" for a model of somebody else's.
  * Escape, too, emits "close" (in a GtkDialog the dialog takes it first).
@@ -34,7 +37,7 @@
  *   - seed seed-dice seed-fresh
  *   - more: seamless windows steps guidance guidance-low guidance-high sampler rng precision device
  *     threads
- *   - message message-dismiss, estimate use-size, progress
+ *   - message message-accept message-dismiss, estimate use-size, progress
  *   - close generate
  *
  * Below preset-menu: preset-save preset-rename preset-delete preset-import preset-export, and what

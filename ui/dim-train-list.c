@@ -205,7 +205,9 @@ dim_train_list_refresh (DimTrainList *list)
         continue;
       g_string_append_printf (all, "%s\n%s\n%d\n", training->folder, state, training->can_resume);
       g_ptr_array_add (trainings, training);
-      if (!working && is_at_work (training))
+      if (!is_at_work (training))
+        dim_training_set_told (training->folder); /* here it is seen */
+      else if (!working)
         working = g_strdup (training->folder);
     }
   if (g_strcmp0 (all->str, list->shown) != 0) /* else the focus would be lost for nothing */

@@ -39,10 +39,11 @@ void tool_train_folder_name(ToolTrainFolder *folder, const char *path)
 }
 
 /* But for what a program that starts a training puts there: where its words go, what it says of
- * itself (under a passing name, too: it may be writing just now), and the pictures. */
+ * itself (under a passing name, too: it may be writing just now), whether that was told, and the
+ * pictures. */
 static gboolean is_empty(const char *path)
 {
-    static const char *const given[] = {"log", "progress.json", "pictures", NULL};
+    static const char *const given[] = {"log", "progress.json", "told", "pictures", NULL};
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *name = dir ? g_dir_read_name(dir) : NULL;
 

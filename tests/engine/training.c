@@ -291,6 +291,34 @@ static void removes_nothing_else(void)
     g_assert_cmpint(g_rmdir(other), ==, 0);
 }
 
+static void set_time(const char *run, const char *name, time_t seconds)
+{
+    g_autofree char *file = g_build_filename(run, name, NULL);
+    struct utimbuf when = {seconds, seconds};
+
+    g_assert_cmpint(utime(file, &when), ==, 0);
+}
+
+/* What was told counts until the training says something more. */
+static void told(void)
+{
+    g_autofree char *run = make_run("told");
+
+    g_assert_true(dim_training_is_told(run)); /* it has said nothing */
+    write_status(run, "done", 0);
+    g_assert_false(dim_training_is_told(run));
+    dim_training_set_told(run);
+    g_assert_true(dim_training_is_told(run));
+    set_time(run, "progress.json", 1000);
+    set_time(run, "told", 1000);
+    g_assert_true(dim_training_is_told(run));
+    set_time(run, "progress.json", 1001);
+    g_assert_false(dim_training_is_told(run));
+    dim_training_set_told(run);
+    g_assert_true(dim_training_is_told(run));
+    take_away(run);
+}
+
 static void names(void)
 {
     g_autofree char *plain = dim_training_name("/models/textures", "Red Brick/2");
@@ -309,6 +337,7 @@ int main(int argc, char **argv)
 
     g_setenv("XDG_DATA_HOME", home, TRUE);
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/training/told", told);
     g_test_add_func("/training/read", everything_is_read);
     g_test_add_func("/training/states", states);
     g_test_add_func("/training/neighbours", neighbours);

@@ -388,6 +388,80 @@ static void stopped_at_once(void)
 
 /* ---- the panel ---- */
 
+static void wait_for_message(const Kit *kit, const char *words)
+{
+    for (int i = 0; i < PATIENCE * 20 && !strstr(kit_text(kit, "message"), words); i++) {
+        g_usleep(50 * 1000);
+        kit_settle();
+    }
+    kit_assert_has(kit_text(kit, "message"), words);
+}
+
+/* Starts one and closes the window once it makes steps. */
+static char *leave_alone(const char *name, const char *minutes)
+{
+    g_autofree char *pictures = make_pictures(SIDE);
+    Train train;
+
+    open_train(&train, NULL);
+    fill_in(&train, name, pictures, minutes);
+    kit_click(&train.kit, "generate");
+    wait_until(&train, is_in_steps);
+    close_train(&train);
+    return only_run();
+}
+
+/* An end that no window has seen is told by the panel, once. */
+static void panel_tells_the_end(void)
+{
+    g_autofree char *run = leave_alone("quiet", "0.1");
+    Kit kit = kit_open(0, 0);
+
+    wait_for_message(&kit, "The class “quiet” is trained");
+    g_assert_cmpstr(kit_text(&kit, "message-accept"), ==, "Use it");
+    kit_screenshot(&kit, "train-news");
+    kit_close(&kit);
+    kit = kit_open(0, 0);
+    g_assert_cmpstr(kit_text(&kit, "message"), ==, ""); /* told is told */
+    DimTraining *training = dim_training_read(run, NULL);
+    g_assert_true(dim_training_announce(training, NULL)); /* as if it had been done once more */
+    dim_training_free(&training);
+    g_autofree char *status = g_build_filename(run, "progress.json", NULL), *model = NULL;
+    g_autofree char *text = NULL;
+    g_assert_true(g_file_get_contents(status, &text, NULL, NULL));
+    char *state = strstr(text, "\"starting\"");
+    g_assert_nonnull(state);
+    memcpy(state, "\"done\"    ", strlen("\"starting\""));
+    g_assert_true(g_file_set_contents(status, text, -1, NULL));
+    wait_for_message(&kit, "The class “quiet” is trained");
+    kit_click(&kit, "message-accept");
+    kit_assert_string(&kit, "model", "tiny-quiet");
+    kit_assert_string(&kit, "class", "quiet");
+    g_assert_cmpstr(kit_text(&kit, "message"), ==, "");
+    kit_close(&kit);
+    g_assert_true(dim_training_remove(run, NULL));
+}
+
+static void panel_tells_a_stop(void)
+{
+    g_autofree char *run = leave_alone("halted", "20");
+    DimTraining *training = dim_training_read(run, NULL);
+    Kit kit = kit_open(0, 0);
+    int n_train = 0;
+
+    g_signal_connect_swapped(kit.panel, "train", G_CALLBACK(g_atomic_int_inc), &n_train);
+    kit_settle();
+    g_assert_cmpstr(kit_text(&kit, "message"), ==, ""); /* it is at work */
+    g_assert_cmpint(kill(training->pid, SIGKILL), ==, 0);
+    dim_training_free(&training);
+    wait_for_message(&kit, "The class “halted” is not trained: stopped");
+    kit_screenshot(&kit, "train-news-stopped");
+    kit_click(&kit, "message-accept");
+    g_assert_cmpint(n_train, ==, 1);
+    kit_close(&kit);
+    g_assert_true(dim_training_remove(run, NULL));
+}
+
 static void panel_takes_the_model(void)
 {
     Kit kit = kit_open(0, 0);
@@ -423,5 +497,7 @@ int main(int argc, char **argv)
     g_test_add_func("/train/alone", goes_on_alone);
     g_test_add_func("/train/at-once", stopped_at_once);
     g_test_add_func("/train/panel", panel_takes_the_model);
+    g_test_add_func("/train/news", panel_tells_the_end);
+    g_test_add_func("/train/news-stopped", panel_tells_a_stop);
     return g_test_run();
 }
