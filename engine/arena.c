@@ -67,7 +67,7 @@ gboolean dim_arena_commit(DimArena *arena, DkDevice *dk, GError **error)
     g_assert(!arena->dk);
     /* The system promises more than it has, and then kills; so it is asked first. */
     const gboolean fits =
-        !arena->overflow && arena->peak <= (guint64)MAX(dim_memory_available(), 0);
+        !arena->overflow && arena->peak <= (guint64)MAX(dim_memory_available_on(dk), 0);
     DkBuffer *buffer = fits ? dk_buffer_new(dk, MAX(arena->peak, ALIGNMENT)) : NULL;
 
     if (!buffer)

@@ -292,7 +292,8 @@ const char *const *dim_rng_names      (void); /* "philox", "torch", in the order
 
 /* The model's defaults, its first class, its native size, seed 0. */
 void     dim_params_init  (DimParams *params, const DimModelInfo *info);
-/* Range, combination, memory. A size too large is refused with the largest one of its shape that fits. */
+/* Range, combination, memory: the machine's, while dim_sampler_new looks at the card's where the model is on one. A size too
+ * large is refused with the largest one of its shape that fits. */
 gboolean dim_params_check (const DimParams *params, const DimModelInfo *info, GError **error);
 /* Where params_check says DIM_ERROR_NO_MEMORY: width and height become the largest of their shape that fits into memory,
  * with a sixteenth to spare, as what is free changes all the time; FALSE, and untouched: no size does. */

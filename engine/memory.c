@@ -1,4 +1,4 @@
-/* Free memory as Linux tells it.
+/* Free memory as Linux tells it, and as a card does.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
@@ -112,4 +112,11 @@ static gint64 address_space_leaves(void)
 gint64 dim_memory_available(void)
 {
     return MIN(MIN(machine_leaves(), control_groups_leave()), address_space_leaves());
+}
+
+gint64 dim_memory_available_on(const DkDevice *dk)
+{
+    const gint64 card = dk_device_free_bytes(dk);
+
+    return card < G_MAXINT64 ? card : dim_memory_available();
 }

@@ -373,11 +373,12 @@ static gboolean check_seamless(const DimParams *params, const DimModelSpec *spec
                     nearest.height);
 }
 
-static gboolean check_size(const DimParams *params, const DimModelSpec *spec, gint64 held,
-                           GError **error)
+static gboolean check_size(const DimParams *params, const DimModelSpec *spec, const DkDevice *dk,
+                           gint64 held, GError **error)
 {
     const int least = least_side(spec);
-    const gint64 available = dim_memory_available();
+    const gint64 available = dk ? dim_memory_available_on(dk) : dim_memory_available();
+    const gboolean is_card = dk && dk_device_free_bytes(dk) < G_MAXINT64;
     g_autofree char *size = g_strdup_printf("size %dx%d", params->width, params->height);
     gint64 bytes;
 
@@ -390,21 +391,22 @@ static gboolean check_size(const DimParams *params, const DimModelSpec *spec, gi
     if (bytes == G_MAXINT64)
         return dim_fail(error, DIM_ERROR_NO_MEMORY, size, "no machine has the memory%s",
                         suggestion);
-    return dim_fail(error, DIM_ERROR_NO_MEMORY, size, "needs %.1f GB of memory, %.1f GB are free%s",
-                    bytes * 1e-9, available * 1e-9, suggestion);
+    return dim_fail(error, DIM_ERROR_NO_MEMORY, size, "needs %.1f GB of %s, %.1f GB are free%s",
+                    bytes * 1e-9, is_card ? "the card's memory" : "memory", available * 1e-9,
+                    suggestion);
 }
 
-gboolean dim_params_check_held(const DimParams *params, const DimModelInfo *info, gint64 held,
-                               GError **error)
+gboolean dim_params_check_held(const DimParams *params, const DimModelInfo *info,
+                               const DkDevice *dk, gint64 held, GError **error)
 {
     const DimModelSpec *spec = dim_model_spec_of(info);
 
     return dim_params_check_model(spec, error) && check_run(params, error) &&
            check_times(params, spec, error) && check_prompt(params, spec, error) &&
-           check_size(params, spec, held, error);
+           check_size(params, spec, dk, held, error);
 }
 
 gboolean dim_params_check(const DimParams *params, const DimModelInfo *info, GError **error)
 {
-    return dim_params_check_held(params, info, 0, error);
+    return dim_params_check_held(params, info, NULL, 0, error);
 }

@@ -10,9 +10,10 @@ enum { DIM_STEPS_MAX = 10000, DIM_UPSAMPLE_MAX = 64 };
 
 /* The rest of model.json is checked when it is read; this is what only sampling needs. */
 gboolean dim_params_check_model(const DimModelSpec *spec, GError **error);
-/* dim_params_check for a model that is loaded: `held` bytes of what is needed are taken already. */
-gboolean dim_params_check_held(const DimParams *params, const DimModelInfo *info, gint64 held,
-                               GError **error);
+/* dim_params_check for a model that is loaded on `dk`: `held` bytes of what is needed are taken
+ * already. A card's memory is looked at in the machine's place. */
+gboolean dim_params_check_held(const DimParams *params, const DimModelInfo *info,
+                               const DkDevice *dk, gint64 held, GError **error);
 
 /* These take params that were checked. */
 gboolean dim_params_schedule(const DimModelSpec *spec, DimSchedule *schedule, GError **error);

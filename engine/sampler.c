@@ -103,7 +103,7 @@ static gboolean set_up(DimSampler *sampler, const DimParams *params, GError **er
     const DimModelSpec *spec = model->spec;
     DimEstimate estimate;
 
-    if (!dim_params_check_held(params, &spec->info, model->weight_bytes, error) ||
+    if (!dim_params_check_held(params, &spec->info, model->dk, model->weight_bytes, error) ||
         !dim_params_schedule(spec, &sampler->schedule, error))
         return FALSE;
     dim_params_shape(spec, params, &sampler->shape);

@@ -152,6 +152,11 @@ size_t dk_device_peak_bytes(const DkDevice *dev)
     return dev->peak_bytes;
 }
 
+int64_t dk_device_free_bytes(const DkDevice *dev)
+{
+    return dev->ops.free_bytes ? dev->ops.free_bytes(dev) : INT64_MAX;
+}
+
 void dk_account(DkDevice *dev, size_t add, size_t remove)
 {
     dev->bytes += add;

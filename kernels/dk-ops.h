@@ -49,6 +49,7 @@ typedef struct DkOps {
     DK_SLOT(read);
     DK_SLOT(repeat);
     DK_SLOT(repeat_free);
+    int64_t (*free_bytes)(const DkDevice *dev); /* NULL: memory is the machine's */
     DkStatus (*sync)(DkDevice *dev);
     void (*close)(DkDevice *dev); /* frees what the back end put into dev->backend */
 } DkOps;

@@ -87,6 +87,9 @@ const char *dk_device_problem(const DkDevice *dev);
 /* Bytes now held by buffers, weights and scratch, and the most that ever were. */
 size_t dk_device_bytes(const DkDevice *dev);
 size_t dk_device_peak_bytes(const DkDevice *dev);
+/* What a card's own memory has left; INT64_MAX: the device computes in the machine's memory, or does
+ * not know. */
+int64_t dk_device_free_bytes(const DkDevice *dev);
 
 /* Linear weights made from now on, and dk_linear_backward_weight, take both operands rounded to
  * bf16 (to nearest, ties to even; 8 bits); products and sums are f32 as ever. F32 at first.

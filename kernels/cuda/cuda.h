@@ -91,6 +91,7 @@ void dk_cuda_scan_set(DkDevice *dev, DkWeight *weight, DkTensor a);
 
 /* ---- the slots ------------------------------------------------------------------------------- */
 
+__typeof__(dk_device_free_bytes) dk_cuda_free_bytes;
 __typeof__(dk_buffer_new) dk_cuda_buffer_new;
 __typeof__(dk_buffer_free) dk_cuda_buffer_free;
 __typeof__(dk_write) dk_cuda_write;

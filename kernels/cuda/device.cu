@@ -203,6 +203,7 @@ static void fill_tables(DkDevice *dev)
 {
     fill_ops(&dev->ops);
     fill_train(&dev->train);
+    dev->ops.free_bytes = dk_cuda_free_bytes;
     dev->ops.sync = sync;
     dev->ops.close = close_cuda;
     assert(is_full(&dev->ops, sizeof dev->ops) && is_full(&dev->train, sizeof dev->train));

@@ -31,6 +31,23 @@ void dk_cuda_free(DkDevice *dev, void *data, size_t bytes)
     dk_cuda(dev)->host->account(dev, 0, bytes);
 }
 
+/* What the pool keeps of what was freed counts as taken with the driver. */
+int64_t dk_cuda_free_bytes(const DkDevice *)
+{
+    size_t left = 0, all = 0;
+    uint64_t reserved = 0, used = 0;
+    cudaMemPool_t pool;
+    cudaError_t error = cudaMemGetInfo(&left, &all);
+    error = error ? error : cudaDeviceGetDefaultMemPool(&pool, 0);
+    error =
+        error ? error : cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &reserved);
+    error = error ? error : cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &used);
+    if (error == cudaSuccess)
+        return (int64_t)(left + reserved - used);
+    cudaGetLastError(); /* an error that sticks is told by the next operation */
+    return INT64_MAX;
+}
+
 void *dk_cuda_scratch(DkDevice *dev, size_t bytes)
 {
     DkCuda *cuda = dk_cuda(dev);

@@ -10,6 +10,7 @@ module whose library is missing.
 SPDX-License-Identifier: LGPL-3.0-or-later
 """
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,8 +24,8 @@ DRIVERS = {
 }
 
 
-def run(dim, model, device, output, env):
-    command = [dim, "sample", "--model", model, "--class", "grass", "--size", "32x32", "--steps", "2", "--device", device,
+def run(dim, model, device, output, env, size="32x32"):
+    command = [dim, "sample", "--model", model, "--class", "grass", "--size", size, "--steps", "2", "--device", device,
                "--threads", "1", "-o", output]
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("DIM_CUDA", "FAKE_CUDA"))}
     done = subprocess.run(command, env={**clean, **env}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
@@ -48,6 +49,23 @@ def check(what, expected, arguments, env):
             faults.append(f"cuda: expected one line with \"{expected}\", got {lines}")
     print(f"{'FAIL' if faults else 'ok'}   {what}" + "".join(f"\n       {fault}" for fault in faults))
     return not faults
+
+
+def check_memory(arguments, module):
+    """A card with room for a small picture only: the line offers a size, which then is made."""
+    env, fault = {"DIM_CUDA_MODULE": module, "DIM_CUDA_HOST_MEMORY": str(32 << 20)}, ""
+    with tempfile.TemporaryDirectory() as folder:
+        output = os.path.join(folder, "picture.png")
+        status, lines = run(*arguments, "cuda", output, env, "2048x1024")
+        match = re.fullmatch(r"dim: size 2048x1024: needs \d+\.\d GB of the card's memory, 0\.[01] GB are free; "
+                             r"the largest size of this shape that fits is (\d+x\d+)", "\n".join(lines))
+        if status != 1 or not match or os.path.exists(output):
+            fault = f"2048x1024: exit status {status}, {lines}"
+        else:
+            status, lines = run(*arguments, "cuda", output, env, match[1])
+            fault = "" if status == 0 and not lines and os.path.exists(output) else f"{match[1]}: exit status {status}, {lines}"
+    print(f"{'FAIL' if fault else 'ok'}   host: little memory {match and match[1]}{fault and chr(10) + '       ' + fault}")
+    return not fault
 
 
 def compile_library(cc, folder, name, source, *more):
@@ -80,6 +98,7 @@ def main():
                           {"DIM_CUDA_MODULE": host, "DIM_CUDA_HOST_MEMORY": "1000"}))
         good.append(check("host: a kernel fails", "pack: an illegal memory access", arguments,
                           {"DIM_CUDA_MODULE": host, "DIM_CUDA_HOST_FAIL": "1"}))
+        good.append(check_memory(arguments, host))
         for driver, expected in DRIVERS.items():
             good.append(check(f"host: {driver}", expected, arguments,
                               {"DIM_CUDA_MODULE": host, "DIM_CUDA_HOST_DRIVER": driver}))

@@ -127,6 +127,13 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void *)
     return cudaSuccess;
 }
 
+/* The pool gives back at once what is freed. */
+cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr, void *value)
+{
+    *static_cast<uint64_t *>(value) = held;
+    return cudaSuccess;
+}
+
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
 {
     *total = capacity();
