@@ -87,8 +87,8 @@ const char *dk_device_problem(const DkDevice *dev);
 /* Bytes now held by buffers, weights and scratch, and the most that ever were. */
 size_t dk_device_bytes(const DkDevice *dev);
 size_t dk_device_peak_bytes(const DkDevice *dev);
-/* What a card's own memory has left; INT64_MAX: the device computes in the machine's memory, or does
- * not know. */
+/* What a card's own memory has left; INT64_MAX: the device computes in the machine's memory, or
+ * does not know. */
 int64_t dk_device_free_bytes(const DkDevice *dev);
 
 /* Linear weights made from now on, and dk_linear_backward_weight, take both operands rounded to
@@ -100,7 +100,8 @@ bool dk_device_has_fast_bf16(const DkDevice *dev);
 
 /* `flag` (may be NULL) is polled between and inside long operations; once non-zero, every operation
  * is skipped and dk_sync answers DK_CANCELLED. At most 100 ms of one thread's work lie between two
- * looks. */
+ * looks. What a card has been given already still runs: fewer than 64 launches, or one repeat and
+ * as many before it. */
 void dk_device_set_cancel(DkDevice *dev, const atomic_int *flag);
 
 /* Waits for all that was enqueued; answers the first error since the last call and clears it. */

@@ -265,4 +265,5 @@ void dk_cuda_product(DkDevice *dev, const DkCudaProduct *p)
     status = status ? status : run(dk_cuda(dev), p, &t);
     free_problem(&t);
     check(dev, status, "product");
+    dk_cuda_enqueued(dev, 1);
 }

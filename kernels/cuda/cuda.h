@@ -16,6 +16,10 @@ struct DkCuda {
     size_t scratch_bytes;
     int n_processors;
     bool is_capturing; /* repeat.cu */
+    /* Of dk_cuda_enqueued: recorded by turns, launches since the last, how many there were. */
+    cudaEvent_t marks[2];
+    int n_unmarked;
+    int64_t n_marks;
     DkCudaProducts *products;
 };
 
@@ -48,11 +52,17 @@ DkWeight *dk_cuda_weight_fill(DkDevice *dev, DkWeight *w, const void *host);
 
 /* ---- launches -------------------------------------------------------------------------------- */
 
+/* Called after each launch: the program is never more than 2 DK_CUDA_QUEUE launches ahead of the
+ * card, which is what still runs after a cancel. A graph counts as DK_CUDA_QUEUE of them. */
+enum { DK_CUDA_QUEUE = 32 };
+void dk_cuda_enqueued(DkDevice *dev, int n_launches);
+
 /* Enqueues kernel<<<grid, block, shared_bytes>>>(...); what goes wrong sticks to the device. */
 #define DK_LAUNCH(dev, kernel, grid, block, shared_bytes, ...)                                     \
     do {                                                                                           \
         DK_PORT_LAUNCH(kernel, grid, block, shared_bytes, dk_cuda(dev)->stream, __VA_ARGS__);      \
         dk_cuda_check(dev, cudaGetLastError(), #kernel);                                           \
+        dk_cuda_enqueued(dev, 1);                                                                  \
     } while (0)
 /* Before a launch with more than 48 KiB of dynamic shared memory; every card that we take has 64.
  * False: an error sticks. */

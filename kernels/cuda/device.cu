@@ -58,6 +58,24 @@ static DkStatus sync(DkDevice *dev)
     return status_of(error);
 }
 
+/* An event is recorded after every DK_CUDA_QUEUE-th launch, and the program waits for the one
+ * before (one that was never recorded is over). The card meanwhile has DK_CUDA_QUEUE launches to
+ * do, so it does not wait for the program; the price is two calls for each DK_CUDA_QUEUE launches.
+ */
+void dk_cuda_enqueued(DkDevice *dev, int n_launches)
+{
+    DkCuda *cuda = dk_cuda(dev);
+    if (cuda->is_capturing)
+        return;
+    cuda->n_unmarked += n_launches;
+    if (cuda->n_unmarked < DK_CUDA_QUEUE)
+        return;
+    const int at = (int)(cuda->n_marks++ % 2);
+    cuda->n_unmarked = 0;
+    if (dk_cuda_check(dev, cudaEventRecord(cuda->marks[at], cuda->stream), "marking the queue"))
+        dk_cuda_check(dev, cudaEventSynchronize(cuda->marks[1 - at]), "waiting");
+}
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 static void fill_ops(DkOps *ops)
@@ -163,6 +181,8 @@ static cudaError_t open_card(DkDevice *dev, DkCuda *cuda)
     error = error ? error : cudaGetDeviceProperties(&properties, 0);
     error = error ? error : keep_pool();
     error = error ? error : cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking);
+    for (cudaEvent_t &mark : cuda->marks)
+        error = error ? error : cudaEventCreateWithFlags(&mark, cudaEventDisableTiming);
     if (error)
         return error;
     cuda->n_processors = properties.multiProcessorCount;
@@ -179,6 +199,9 @@ static void close_cuda(DkDevice *dev)
     dk_cuda_free(dev, cuda->scratch, cuda->scratch_bytes);
     if (cuda->products)
         dk_cuda_products_close(dev, cuda->products);
+    for (cudaEvent_t mark : cuda->marks)
+        if (mark)
+            cudaEventDestroy(mark);
     if (cuda->stream) {
         cudaStreamSynchronize(cuda->stream);
         cudaStreamDestroy(cuda->stream);

@@ -64,8 +64,10 @@ void dk_cuda_repeat(DkDevice *dev, DkRepeat **kept, void (*enqueue)(void *data),
     }
     if (repeat->scratch != dk_cuda(dev)->scratch)
         drop(repeat);
-    if (repeat->graph || capture(dev, repeat, enqueue, data))
-        dk_cuda_check(dev, cudaGraphLaunch(repeat->graph, dk_cuda(dev)->stream), "a graph");
+    if (!repeat->graph && !capture(dev, repeat, enqueue, data))
+        return;
+    dk_cuda_check(dev, cudaGraphLaunch(repeat->graph, dk_cuda(dev)->stream), "a graph");
+    dk_cuda_enqueued(dev, DK_CUDA_QUEUE);
 }
 
 void dk_cuda_repeat_free(DkDevice *dev, DkRepeat **kept)

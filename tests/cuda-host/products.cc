@@ -101,4 +101,5 @@ void dk_cuda_product(DkDevice *dev, const DkCudaProduct *product)
         for (int64_t i = 0; i < p.n_batch; i++)
             multiply(p, i);
     });
+    dk_cuda_enqueued(dev, 1);
 }

@@ -3,12 +3,15 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * DIM_CUDA_HOST_MEMORY=BYTES is the card's memory (1 GB without it); DIM_CUDA_HOST_FAIL=N lets the
- * N-th launch fail as a card does that was lost. With DIM_CUDA_HOST_LAUNCHES=FILE a line for each
- * kernel is added to the file at the end: name, threads of its largest block, bytes of dynamic
- * shared memory, most of all launches. */
+ * N-th launch fail as a card does that was lost. Launches are done at once; with
+ * DIM_CUDA_HOST_QUEUE=N they wait, as on a card, until the program waits for them, copies to or
+ * from the host or frees memory, and more than N that wait end the program. With
+ * DIM_CUDA_HOST_LAUNCHES=FILE a line for each kernel is added to the file at the end: name, threads
+ * of its largest block, bytes of dynamic shared memory, most of all launches. */
 #include "cuda-host.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -25,8 +28,15 @@ struct CudaHostGraph {
 };
 
 struct CudaHostStream {
-    CudaHostGraph *capture; /* NULL: work is done at once */
+    CudaHostGraph *capture; /* NULL: nothing is captured */
     bool is_spoilt;         /* what is captured */
+    std::deque<std::function<void()>> waiting;
+    uint64_t n_done;
+};
+
+struct CudaHostEvent {
+    cudaStream_t stream; /* NULL: never recorded */
+    uint64_t n_before;   /* done once the stream has done that much */
 };
 
 namespace {
@@ -149,8 +159,20 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
     return cudaSuccess;
 }
 
+/* Does what waits, up to the n-th piece of all. */
+static void drain(cudaStream_t stream, uint64_t n)
+{
+    while (!stream->waiting.empty() && stream->n_done < n) {
+        const std::function<void()> work = stream->waiting.front();
+        stream->waiting.pop_front();
+        work();
+        stream->n_done++;
+    }
+}
+
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
+    drain(stream, UINT64_MAX);
     delete stream;
     return cudaSuccess;
 }
@@ -159,6 +181,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
     if (is_captured(stream))
         return cudaErrorStreamCaptureUnsupported;
+    drain(stream, UINT64_MAX);
     cuda_host_check_red_zones("before the program waited");
     return cudaSuccess;
 }
@@ -170,16 +193,61 @@ static void use(CudaHostGraph *graph, const void *at)
         graph->used[memory.data] = allocations()[memory.data].number;
 }
 
+static size_t queue_limit()
+{
+    static const size_t limit = number_of("DIM_CUDA_HOST_QUEUE", 0);
+    return limit;
+}
+
+static void add_work(cudaStream_t stream, const std::function<void()> &work)
+{
+    if (queue_limit() == 0) {
+        work();
+        return;
+    }
+    stream->waiting.push_back(work);
+    if (stream->waiting.size() > queue_limit())
+        cuda_host_fault("%zu pieces of work wait for the card; expected at most %zu",
+                        stream->waiting.size(), queue_limit());
+}
+
 void cuda_host_enqueue(cudaStream_t stream, std::initializer_list<const void *> touched,
                        const std::function<void()> &work)
 {
     if (!stream->capture) {
-        work();
+        add_work(stream, work);
         return;
     }
     for (const void *at : touched)
         use(stream->capture, at);
     stream->capture->work.push_back(work);
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+{
+    *event = new CudaHostEvent{};
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+    if (is_captured(stream))
+        return cudaErrorStreamCaptureUnsupported;
+    *event = {stream, stream->n_done + stream->waiting.size()};
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event)
+{
+    if (event->stream)
+        drain(event->stream, event->n_before);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+    delete event;
+    return cudaSuccess;
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
@@ -219,8 +287,11 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
         if (found == allocations().end() || found->second.number != number)
             cuda_host_fault("a graph uses memory that was freed after its capture");
     }
-    for (const std::function<void()> &work : exec->work)
-        work();
+    const auto graph = std::make_shared<CudaHostGraph>(*exec);
+    add_work(stream, [graph] {
+        for (const std::function<void()> &work : graph->work)
+            work();
+    });
     return cudaSuccess;
 }
 
@@ -243,6 +314,8 @@ cudaError_t cudaMallocAsync(void **data, size_t bytes, cudaStream_t stream)
     static uint64_t n_allocations;
     if (is_captured(stream))
         return cudaErrorStreamCaptureUnsupported;
+    if (bytes > capacity() - held)
+        drain(stream, UINT64_MAX); /* what is freed there */
     if (bytes > capacity() - held)
         return remember(cudaErrorMemoryAllocation);
     const size_t rounded = (bytes + 255) / 256 * 256;
@@ -297,6 +370,7 @@ cudaError_t cudaFreeAsync(void *data, cudaStream_t stream)
 {
     if (is_captured(stream))
         return cudaErrorStreamCaptureUnsupported;
+    drain(stream, UINT64_MAX);
     const auto found = allocations().find(static_cast<unsigned char *>(data));
     if (found == allocations().end())
         cuda_host_fault("frees memory that is none of the card's");
@@ -335,6 +409,8 @@ cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_
             memcpy(static_cast<char *>(to) + i * to_pitch,
                    static_cast<const char *>(from) + i * from_pitch, width);
     });
+    if (kind != cudaMemcpyDeviceToDevice)
+        drain(stream, UINT64_MAX);
     return cudaSuccess;
 }
 

@@ -1,5 +1,6 @@
 /* Devices: accounting, scratch, sticky status, cancel, profile, repeats, views, and what a wrong
- * argument does. With the argument "cuda": what of it is another on a card.
+ * argument does. Of ref and cpu, or with the argument "cuda" of a card; exit status 77: there is
+ * none.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "check.h"
@@ -105,6 +106,26 @@ static void cancel_inside(Check *c)
         exit(99);
     const double begin = now();
     dk_attention(c->dev, y, x, x, x, 1);
+    EXPECT(c, dk_sync(c->dev) == DK_CANCELLED);
+    EXPECT(c, now() - begin < 5);
+    pthread_join(thread, NULL);
+    dk_device_set_cancel(c->dev, NULL);
+    check_release(c);
+}
+
+/* Between many short operations: what a card has waiting when the flag is raised is bounded. */
+static void cancel_queue(Check *c)
+{
+    enum { N = 1 << 16, OPERATIONS = 1000000 };
+    atomic_int flag = 0;
+    pthread_t thread;
+    const DkTensor x = check_random(c, SIZES(N)), y = check_tensor(c, DK_F32, SIZES(N));
+    dk_device_set_cancel(c->dev, &flag);
+    if (pthread_create(&thread, NULL, raise_flag, &flag) != 0)
+        exit(99);
+    const double begin = now();
+    for (int i = 0; i < OPERATIONS; i++)
+        dk_axpby(c->dev, y, 1, x, 0);
     EXPECT(c, dk_sync(c->dev) == DK_CANCELLED);
     EXPECT(c, now() - begin < 5);
     pthread_join(thread, NULL);
@@ -333,39 +354,43 @@ static void wrong_sync(Check *c)
     dk_repeat(c->dev, &kept, sync_inside, c);
 }
 
-static bool aborts(Check *c, void (*call)(Check *))
+/* In a process that opens the device itself: a card's driver does not outlive a fork. */
+static bool aborts(DkBackend backend, void (*call)(Check *))
 {
     int status = 0;
     const pid_t child = fork();
     if (child == 0) {
+        Check c = {.dev = check_memory(dk_device_open(backend, 2, DK_ISA_ALL))};
+        c.text = dk_device_describe(c.dev);
         fclose(stderr);
-        call(c);
+        call(&c);
         _exit(0);
     }
     waitpid(child, &status, 0);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
-static void wrong_arguments(Check *c)
+static void wrong_arguments(Check *c, DkBackend backend)
 {
-    EXPECT(c, aborts(c, wrong_columns));
-    EXPECT(c, aborts(c, wrong_bounds));
-    EXPECT(c, aborts(c, wrong_shape));
-    EXPECT(c, aborts(c, wrong_overlap));
-    EXPECT(c, aborts(c, wrong_write));
-    EXPECT(c, aborts(c, wrong_sync));
-    EXPECT(c, !aborts(c, right_columns));
+    EXPECT(c, aborts(backend, wrong_columns));
+    EXPECT(c, aborts(backend, wrong_bounds));
+    EXPECT(c, aborts(backend, wrong_shape));
+    EXPECT(c, aborts(backend, wrong_overlap));
+    EXPECT(c, aborts(backend, wrong_write));
+    EXPECT(c, aborts(backend, wrong_sync));
+    EXPECT(c, !aborts(backend, right_columns));
 }
 
 static int run(DkBackend backend)
 {
-    Check c = {.dev = check_memory(dk_device_open(backend, 2, DK_ISA_ALL))};
+    Check c = {.text = "a device"};
+    wrong_arguments(&c, backend); /* forks: before the first parallel region */
+    c.dev = check_memory(dk_device_open(backend, 2, DK_ISA_ALL));
     c.text = dk_device_describe(c.dev);
-    wrong_arguments(&c); /* forks: before the first parallel region */
     bytes(&c);
     no_growth(&c);
     cancel(&c);
-    cancel_inside(&c);
+    (backend == DK_BACKEND_CUDA ? cancel_queue : cancel_inside)(&c);
     sticky(&c);
     profile(&c);
     run_repeats(&c);
@@ -377,19 +402,26 @@ static int run(DkBackend backend)
     return c.n_failures;
 }
 
-static int run_cuda(void)
+/* Asked in a process of its own, too. */
+static bool is_here(DkBackend backend)
 {
-    Check c = {.dev = check_memory(dk_device_open(DK_BACKEND_CUDA, 1, DK_ISA_ALL))};
-    c.text = dk_device_describe(c.dev);
-    run_repeats(&c);
-    dk_device_close(&c.dev);
-    return c.n_failures;
+    char problem[DK_PROBLEM_BYTES];
+    int status = 0;
+    const pid_t child = fork();
+    if (child == 0) {
+        const bool here = dk_device_try(backend, 1, DK_ISA_ALL, problem) != NULL;
+        if (!here)
+            fprintf(stderr, "device: %s\n", problem);
+        _exit(!here);
+    }
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "cuda") == 0)
-        return run_cuda() > 0;
+        return !is_here(DK_BACKEND_CUDA) ? 77 : run(DK_BACKEND_CUDA) > 0;
     DkDevice *device = dk_device_open(DK_BACKEND_CPU, 0, DK_ISA_ALL);
     const int n_threads = device ? dk_device_threads(device) : 0;
     dk_device_close(&device);
