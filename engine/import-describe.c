@@ -82,10 +82,14 @@ static char *name_of(const DimRecognised *net, const Sizes *s)
 static char *full_name(const DimRecognised *net, const Sizes *s, int native)
 {
     g_autofree char *name = name_of(net, s);
-    const char *data = s->facts.n_labels == 1000              ? " ImageNet"
-                       : g_str_has_prefix(name, "DiM-Small/") ? " CIFAR-10"
+    const gboolean is_published = !strchr(name, ',');
+    const char *data = s->facts.n_labels == 1000              ? "ImageNet"
+                       : g_str_has_prefix(name, "DiM-Small/") ? "CIFAR-10"
                                                               : "";
-    return g_strdup_printf(strchr(name, ',') ? "%s%s, %d pixels" : "%s%s %d", name, data, native);
+    const char *between = !*data ? "" : is_published ? " " : ", ";
+
+    return g_strdup_printf(is_published ? "%s%s%s %d" : "%s%s%s, %d pixels", name, between, data,
+                           native);
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */
