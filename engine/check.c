@@ -217,7 +217,7 @@ static gboolean make(Made *made, DkDevice *dk, int i, DkProducts products, GErro
         made->weights = dim_weights_list_net(spec->net, spec->net_config, 8, error);
     }
     json_decref(config);
-    return made->weights && dim_weights_fill(made->weights, error) &&
+    return made->weights && dim_weights_fill(made->weights, 0, error) &&
            load_made(made, products, error);
 }
 

@@ -62,13 +62,13 @@ static double value_of(const Range *range, gint64 i, double u)
 }
 
 /* As in a file: little-endian. Answers where the next tensor goes. */
-static float *fill_tensor(DimEntry *entry, int index, float *p)
+static float *fill_tensor(DimEntry *entry, gint64 seed, int index, float *p)
 {
     const Range range = range_of(&entry->tensor);
 
     entry->data = (const guint8 *)p;
     for (gint64 k = 0; k < entry->tensor.count; k++) {
-        const double u = 2 * dim_random_uniform(0, DIM_RANDOM_WEIGHTS, index, (guint32)k) - 1;
+        const double u = 2 * dim_random_uniform(seed, DIM_RANDOM_WEIGHTS, index, (guint32)k) - 1;
         const float value = (float)value_of(&range, k, u);
         guint32 bits;
         memcpy(&bits, &value, sizeof bits);
@@ -114,7 +114,7 @@ DimWeights *dim_weights_list_autoencoder(const DimAutoencoderClass *autoencoder,
     return weights;
 }
 
-gboolean dim_weights_fill(DimWeights *weights, GError **error)
+gboolean dim_weights_fill(DimWeights *weights, gint64 seed, GError **error)
 {
     gint64 total = 0;
 
@@ -124,6 +124,6 @@ gboolean dim_weights_fill(DimWeights *weights, GError **error)
     if (!p)
         return dim_fail_memory(error, weights->origin, (guint64)total * sizeof *p);
     for (int i = 0; i < weights->n_entries; i++)
-        p = fill_tensor(&weights->entries[i], i, p);
+        p = fill_tensor(&weights->entries[i], seed, i, p);
     return TRUE;
 }

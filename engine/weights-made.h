@@ -13,7 +13,8 @@ DimWeights *dim_weights_list_net(const DimNetClass *net, const void *config, int
                                  GError **error);
 DimWeights *dim_weights_list_autoencoder(const DimAutoencoderClass *autoencoder, const void *config,
                                          GError **error);
-/* Gives all of them values: the same on every machine, and such that activations stay near 1. */
-gboolean dim_weights_fill(DimWeights *weights, GError **error);
+/* Gives all of them values: of the seed's, the same on every machine, and such that activations
+ * stay near 1. */
+gboolean dim_weights_fill(DimWeights *weights, gint64 seed, GError **error);
 
 #endif

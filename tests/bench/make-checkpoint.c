@@ -11,23 +11,7 @@
 
 #include "engine/json.h"
 #include "engine/weights-made.h"
-#include "engine/weights.h"
-
-static gboolean save(const DimWeights *weights, const char *file, GError **error)
-{
-    const int n = weights->n_entries;
-    g_autofree const char **names = g_new(const char *, n);
-    g_autofree DimArray *arrays = g_new0(DimArray, n);
-
-    for (int i = 0; i < n; i++) {
-        const DimEntry *entry = &weights->entries[i];
-        names[i] = entry->tensor.name;
-        arrays[i].data = (float *)(void *)entry->data;
-        arrays[i].rank = entry->tensor.rank;
-        memcpy(arrays[i].sizes, entry->tensor.sizes, sizeof arrays[i].sizes);
-    }
-    return dim_tensors_save(file, n, names, arrays, error);
-}
+#include "tests/engine/random-model.h"
 
 /* The tensors of a family; NULL and no error: there is no such family. */
 static DimWeights *list(const char *family, const json_t *json, int table_side, GError **error)
@@ -57,8 +41,8 @@ int main(int argc, char **argv)
                         "FILE\n");
         return 2;
     }
-    const gboolean good =
-        weights && dim_weights_fill(weights, &error) && save(weights, argv[4], &error);
+    const gboolean good = weights && dim_weights_fill(weights, 0, &error) &&
+                          random_weights_save(weights, argv[4], &error);
     if (!good)
         fprintf(stderr, "make-checkpoint: %s\n", error->message);
     dim_weights_close(&weights);
