@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 /* ---- what the machine has -------------------------------------------------------------------- */
@@ -167,11 +168,16 @@ void dk_account(DkDevice *dev, size_t add, size_t remove)
 
 void *dk_host_alloc(DkDevice *dev, size_t bytes)
 {
-    if (bytes == 0 || bytes > SIZE_MAX - 64)
+    enum { LINE = 64, HUGE_PAGE = 2 << 20 };
+    if (bytes == 0 || bytes > SIZE_MAX - HUGE_PAGE)
         return NULL;
-    void *data = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
-    if (data)
-        dk_account(dev, bytes, 0);
+    const size_t align = bytes < HUGE_PAGE ? LINE : HUGE_PAGE;
+    void *data = NULL;
+    if (posix_memalign(&data, align, (bytes + LINE - 1) / LINE * LINE) != 0)
+        return NULL;
+    if (align == HUGE_PAGE) /* a wish; the tail would take a page of its own */
+        madvise(data, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    dk_account(dev, bytes, 0);
     return data;
 }
 
