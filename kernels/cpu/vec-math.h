@@ -120,26 +120,30 @@ static inline Vec vec_tanh(Vec x)
     return vec_select(a < 0.625f, small, (Vec)((VecInt)large | sign));
 }
 
-/* GELU is x times the sigmoid of z = 2 sqrt (2 / π) (x + 0.044715 x³), to 3e-7 of |x|; beyond 16
- * the sigmoid is 0 or 1, and z would overflow. */
-static inline Vec vec_gelu_inner(Vec x)
+/* GELU is x times the sigmoid of 2 sqrt (2 / π) (x + 0.044715 x³), to 3e-7 of |x|. Here is 2^t, of
+ * which that sigmoid is 1 / (1 + 2^t): infinite from t = 128 on, so that GELU of large negative x
+ * is 0. */
+static inline Vec vec_gelu_power(Vec x)
 {
-    const Vec near = vec_at_most(vec_at_least(x, -16), 16);
-    return near * vec_fma(near * near, vec_all(0.07135481627f), vec_all(1.595769122f));
+    Vec t = x * vec_fma(x * x, vec_all(-0.1029432396f), vec_all(-2.302208198f));
+    t = vec_at_most(vec_at_least(t, -126), 128);
+    const Vec k = t + VEC_ROUNDER, f = t - (k - VEC_ROUNDER);
+    return (Vec)((VecInt)vec_exp2_fraction(f) + ((VecInt)k << 23));
 }
 
 static inline Vec vec_gelu(Vec x)
 {
-    const Vec z = vec_gelu_inner(x);
-    return x * vec_sigmoid_by(z, vec_exp_negative(-vec_abs(z)));
+    return x / (vec_gelu_power(x) + 1);
 }
 
+/* s (1 + (1 - s) x z'), s the sigmoid, z its argument; 1 - s without cancellation. Beyond 10 it is
+ * 0 or 1, and within the power is finite. */
 static inline Vec vec_gelu_slope(Vec x)
 {
-    const Vec z = vec_gelu_inner(x), e = vec_exp_negative(-vec_abs(z)), near = vec_at_most(x, 16);
-    const Vec large = 1 / (e + 1), small = e * large, in = vec_at_least(near, -16);
-    const Vec slope = vec_fma(in * in, vec_all(0.2140644488f), vec_all(1.595769122f));
-    return vec_fma(small * large, in * slope, vec_select(z < 0, small, large));
+    x = vec_at_most(vec_at_least(x, -10), 10);
+    const Vec e = vec_gelu_power(x), s = 1 / (e + 1);
+    const Vec slope = vec_fma(x * x, vec_all(0.2140644488f), vec_all(1.595769122f));
+    return vec_fma(s * (e * s), x * slope, s);
 }
 
 static inline Vec vec_act(Vec x, DkAct act)
