@@ -8,8 +8,9 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vec-math.h"
 
-/* Columns of one unit of work, in panels. */
-enum { UNIT_PANELS = 16 };
+/* A unit of work: columns in panels, where threads share them and where a row goes on beyond
+ * GEMM_DEPTH, so that what is added up stays in the second cache. */
+enum { UNIT_PANELS = 16, DEEP_PANELS = 24 };
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
@@ -175,7 +176,7 @@ static void copy_row(const GemmProduct *p, float *block, int64_t i, int64_t k, i
 static void unit(const GemmProduct *p, int64_t first, int64_t panel, float *block)
 {
     const int64_t left = dk_rows(p->y) - first, rows = left < GEMM_BLOCK ? left : GEMM_BLOCK;
-    const int64_t column = panel * GEMM_COLUMNS, end = column + UNIT_PANELS * GEMM_COLUMNS;
+    const int64_t column = panel * GEMM_COLUMNS, end = column + p->panels * GEMM_COLUMNS;
     const int64_t columns = (end < p->w->n ? end : p->w->n) - column;
     for (int64_t k = 0; k < p->depth; k += GEMM_DEPTH) {
         const int64_t depth = p->depth - k < GEMM_DEPTH ? p->depth - k : GEMM_DEPTH;
@@ -199,7 +200,7 @@ static void unit(const GemmProduct *p, int64_t first, int64_t panel, float *bloc
 
 static int64_t units_across(const GemmProduct *p)
 {
-    return (gemm_panels(p->w->n) + UNIT_PANELS - 1) / UNIT_PANELS;
+    return (gemm_panels(p->w->n) + p->panels - 1) / p->panels;
 }
 
 static void part(const void *op, int64_t first, int64_t last, int thread)
@@ -207,11 +208,15 @@ static void part(const void *op, int64_t first, int64_t last, int thread)
     const GemmProduct *p = op;
     float *block = p->blocks + (int64_t)thread * GEMM_BLOCK * GEMM_DEPTH;
     for (int64_t i = first; i < last; i++)
-        unit(p, i / units_across(p) * GEMM_BLOCK, i % units_across(p) * UNIT_PANELS, block);
+        unit(p, i / units_across(p) * GEMM_BLOCK, i % units_across(p) * p->panels, block);
 }
 
 void DK_SIMD(gemm_product)(DkDevice *dev, GemmProduct *p)
 {
+    /* A block of a is copied once for all columns where nobody else wants some of them. */
+    p->panels = dev->n_threads > 1      ? UNIT_PANELS
+                : p->depth > GEMM_DEPTH ? DEEP_PANELS
+                                        : gemm_panels(p->w->n);
     const int64_t rows = dk_rows(p->y), n = (rows + GEMM_BLOCK - 1) / GEMM_BLOCK * units_across(p);
     const size_t bytes = (size_t)dev->n_threads * GEMM_BLOCK * GEMM_DEPTH * sizeof(float);
     p->blocks = dk_scratch(dev, bytes);

@@ -66,7 +66,9 @@ typedef struct {
     int64_t depth, run;
     const float *(*source)(const void *from, int64_t row, int64_t run);
     const void *from;
-    float *blocks; /* set by gemm_product: a block of a for each thread */
+    /* Set by gemm_product: a block of a for each thread, and the panels of a unit of work. */
+    float *blocks;
+    int64_t panels;
 } GemmProduct;
 void DK_SIMD(gemm_product)(DkDevice *dev, GemmProduct *product);
 
