@@ -11,8 +11,9 @@
 
 enum {
     BLOCKS = 4,       /* of rows, packed together: some megabytes at the widths of a model */
-    UNIT_TILES = 8,   /* of dy's columns in one unit of work */
-    UNIT_PANELS = 4,  /* of x's columns */
+    UNIT_TILES = 16,  /* of dy's columns in one unit of work */
+    UNIT_PANELS = 16, /* of x's columns, or fewer, that each thread has some units */
+    THREAD_UNITS = 4,
     STRIP_BYTES = 512 /* of a row, packed together */
 };
 
@@ -29,6 +30,7 @@ typedef struct {
     int64_t y_stride;
     Packed a, b;
     int64_t first, rows; /* at hand */
+    int64_t panels;      /* of a unit */
 } Product;
 
 static int64_t strip_parts(const Packed *p)
@@ -112,7 +114,7 @@ static void pack_part(const void *op, int64_t first, int64_t last, int thread)
 
 static int64_t units_across(const Product *p)
 {
-    return (p->b.n_parts + UNIT_PANELS - 1) / UNIT_PANELS;
+    return (p->b.n_parts + p->panels - 1) / p->panels;
 }
 
 static int64_t units_down(const Product *p)
@@ -126,7 +128,7 @@ static void unit(const Product *p, int64_t tile, int64_t panel)
     const int64_t row = tile * GEMM_ROWS, column = panel * GEMM_COLUMNS;
     const int64_t below = p->a.from.columns - row, right = p->b.from.columns - column;
     const int64_t rows = below < UNIT_TILES * GEMM_ROWS ? below : UNIT_TILES * GEMM_ROWS;
-    const int64_t columns = right < UNIT_PANELS * GEMM_COLUMNS ? right : UNIT_PANELS * GEMM_COLUMNS;
+    const int64_t columns = right < p->panels * GEMM_COLUMNS ? right : p->panels * GEMM_COLUMNS;
     for (int64_t r = 0; r < p->rows; r += GEMM_DEPTH)
         DK_SIMD(gemm_block_of_columns)
     (p->y + row * p->y_stride + column, p->y_stride, p->a.parts + tile * TILE + r * GEMM_ROWS, TILE,
@@ -138,7 +140,7 @@ static void multiply_part(const void *op, int64_t first, int64_t last, int threa
 {
     const Product *p = op;
     for (int64_t i = first; i < last; i++)
-        unit(p, i / units_across(p) * UNIT_TILES, i % units_across(p) * UNIT_PANELS);
+        unit(p, i / units_across(p) * UNIT_TILES, i % units_across(p) * p->panels);
 }
 
 static Packed packed(GemmRows from, int64_t wide)
@@ -164,11 +166,15 @@ void DK_SIMD(gemm_over_rows)(DkDevice *dev, float *y, int64_t y_stride, GemmRows
         .y = y, .y_stride = y_stride, .a = packed(a, GEMM_ROWS), .b = packed(b, GEMM_COLUMNS)};
     p.b.parts = room;
     p.a.parts = room + packed_floats(&p.b);
+    p.panels = UNIT_PANELS;
+    while (dev->n_threads > 1 && p.panels > 1 &&
+           units_down(&p) * units_across(&p) < THREAD_UNITS * dev->n_threads)
+        p.panels /= 2;
     for (; p.first < rows && !dk_stopped(dev); p.first += BLOCKS * GEMM_DEPTH) {
         const int64_t left = rows - p.first, most = BLOCKS * GEMM_DEPTH;
         p.rows = left < most ? left : most;
         const int64_t blocks = (p.rows + GEMM_DEPTH - 1) / GEMM_DEPTH;
-        const double work = (double)(UNIT_TILES * GEMM_ROWS * UNIT_PANELS * GEMM_COLUMNS * p.rows);
+        const double work = (double)(UNIT_TILES * GEMM_ROWS * p.panels * GEMM_COLUMNS * p.rows);
         dk_cpu_parallel(dev, blocks * (n_strips(&p.a) + n_strips(&p.b)),
                         0.2 * STRIP_BYTES / 4 * GEMM_DEPTH, pack_part, &p);
         dk_cpu_parallel(dev, units_down(&p) * units_across(&p), work * GEMM_NS, multiply_part, &p);
