@@ -220,7 +220,7 @@ static void run_attention(const Plan *plan, DkDevice *dk, const DimDitBlock *blo
     const DkTensor out = q; /* q is spent once it has attended */
 
     dk_linear(dk, plan->qkv, plan->normed, block->qkv, block->qkv_bias, DK_ACT_NONE, false);
-    dk_attention(dk, plan->normed, q, k, v, plan->config->n_heads);
+    dk_attention(dk, plan->normed, q, k, v, plan->config->n_heads, dk_weight_products(block->qkv));
     dk_linear(dk, out, plan->normed, block->proj, block->proj_bias, DK_ACT_NONE, false);
     dk_gate_add(dk, plan->stream, gate, out);
 }

@@ -305,7 +305,7 @@ static gboolean run_attention(Run *r)
         const DkTensor query = tokens(rows(room, n_rows, 2 * n_rows));
         const DkTensor o = tokens(rows(room, 2 * n_rows, 3 * n_rows));
         dk_linear(r->dk, query, n, q->weight, q->bias, DK_ACT_NONE, FALSE);
-        dk_attention(r->dk, o, query, tokens(keys), tokens(values), 1);
+        dk_attention(r->dk, o, query, tokens(keys), tokens(values), 1, DK_PRODUCTS_F32);
         dk_linear(r->dk, tokens(rows(r->x, b.from, b.to)), o, proj->weight, proj->bias, DK_ACT_NONE,
                   TRUE);
         if (!band_done(r, (4.0 * c + 4.0 * h * w) * dk_tensor_count(n)))

@@ -69,6 +69,11 @@ void dk_weight_free(DkDevice *dev, DkWeight **w)
     *w = NULL;
 }
 
+DkProducts dk_weight_products(const DkWeight *w)
+{
+    return w->products;
+}
+
 /* ---- repeats --------------------------------------------------------------------------------- */
 
 void dk_repeat(DkDevice *dev, DkRepeat **kept, void (*enqueue)(void *data), void *data)
@@ -129,7 +134,8 @@ void dk_conv2d(DkDevice *dev, DkTensor y, DkTensor x, const DkWeight *w, DkTenso
         stride, pad, act, accumulate);
 }
 
-void dk_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads)
+void dk_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads,
+                  DkProducts products)
 {
     DK_REQUIRE(is_f32(q) && q.rank == 3);
     const int64_t n_batch = q.sizes[0], d = q.sizes[2];
@@ -139,7 +145,8 @@ void dk_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v,
     DK_REQUIRE(is_f32_of(k, 3, n_batch, k.sizes[1], d, 0));
     DK_REQUIRE(is_f32(v) && same_shape(v, k));
     DK_REQUIRE(dk_tensor_disjoint(y, q) && dk_tensor_disjoint(y, k) && dk_tensor_disjoint(y, v));
-    RUN(attention, 4.0 * (double)dk_tensor_count(q) * (double)k.sizes[1], dev, y, q, k, v, n_heads);
+    RUN(attention, 4.0 * (double)dk_tensor_count(q) * (double)k.sizes[1], dev, y, q, k, v, n_heads,
+        products);
 }
 
 /* ---- state-space layers ---------------------------------------------------------------------- */

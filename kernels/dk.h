@@ -93,7 +93,7 @@ int64_t dk_device_free_bytes(const DkDevice *dev);
 
 /* Linear weights made from now on, and dk_linear_backward_weight, take both operands rounded to
  * bf16 (to nearest, ties to even; 8 bits); products and sums are f32 as ever. F32 at first.
- * Convolutions and attention stay f32. */
+ * Convolutions stay f32; attention is told at each call. */
 void dk_device_set_products(DkDevice *dev, DkProducts products);
 /* Whether bf16 products are faster than f32 ones here. */
 bool dk_device_has_fast_bf16(const DkDevice *dev);
@@ -167,6 +167,8 @@ DkWeight *dk_weight_scan(DkDevice *dev, const float *a, int64_t e, int64_t n);
 DkWeight *dk_weight_s4d(DkDevice *dev, const double *decay, const double *gain, const double *skip,
                         int64_t d, int64_t n);
 void dk_weight_free(DkDevice *dev, DkWeight **w);
+/* What the device was set to when w was made. */
+DkProducts dk_weight_products(const DkWeight *w);
 
 /* ---- products
  * ----------------------------------------------------------------------------------------- */
@@ -180,8 +182,11 @@ void dk_linear(DkDevice *dev, DkTensor y, DkTensor x, const DkWeight *w, DkTenso
 void dk_conv2d(DkDevice *dev, DkTensor y, DkTensor x, const DkWeight *w, DkTensor b, int stride,
                DkPad pad, DkAct act, bool accumulate);
 /* Softmax attention, n_heads heads side by side in the channels: y[B, Lq, D] from q[B, Lq, D], k[B,
- * L, D], v[B, L, D]; logits are divided by sqrt (D / n_heads). Memory does not grow with Lq · L. */
-void dk_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads);
+ * L, D], v[B, L, D]; logits are divided by sqrt (D / n_heads). Memory does not grow with Lq · L.
+ * BF16: q, k and v are rounded to bf16, and so is each e^(logit - the largest so far) before it
+ * multiplies v; sums, of these powers, too, are as ever. */
+void dk_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads,
+                  DkProducts products);
 
 /* ---- state-space layers
  * -------------------------------------------------------------------------------- */

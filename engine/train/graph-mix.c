@@ -8,7 +8,8 @@
 
 static void forward_attention(DimGraph *g, Op *op)
 {
-    dk_attention(g->dk, op->out->value, value(op, 0), value(op, 1), value(op, 2), op->size);
+    dk_attention(g->dk, op->out->value, value(op, 0), value(op, 1), value(op, 2), op->size,
+                 DK_PRODUCTS_F32);
 }
 
 static void backward_attention(DimGraph *g, Op *op)

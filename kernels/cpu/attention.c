@@ -18,6 +18,7 @@ enum { TILE_KEYS = GEMM_DEPTH, GROUP = 4 };
 typedef struct {
     DkDevice *dev;
     DkTensor y, q, k, v;
+    bool rounded;                   /* operands, to bf16 */
     int64_t n_heads, width, blocks; /* channels of a head; blocks of queries in an image */
     float *scratch;
     size_t floats; /* of scratch for a thread */
@@ -85,6 +86,8 @@ static void pack_keys(const Attention *op, float *packed, const Turn *at)
         DK_SIMD(gemm_pack)
     (packed + j * op->width, dk_row(op->k, at->key + j) + at->column, op->k.row_stride,
      at->n_keys - j, op->width);
+    if (op->rounded)
+        vec_round_to_bf16(packed, gemm_panels(at->n_keys) * GEMM_COLUMNS * op->width);
 }
 
 /* As rows: panels [key][channel]. */
@@ -100,6 +103,8 @@ static void pack_values(const Attention *op, float *packed, const Turn *at)
                 vec_store(to + i, vec_load_first(row + c + i, left < 0 ? 0 : vec_lanes(0, left)));
             }
     }
+    if (op->rounded)
+        vec_round_to_bf16(packed, gemm_panels(op->width) * panel);
 }
 
 /* ---- one tile of keys ------------------------------------------------------------------------ */
@@ -120,6 +125,8 @@ static void find_logits(const Attention *op, const Work *w, const Turn *at)
             memcpy(w->queries + r * GEMM_DEPTH, dk_row(op->q, at->query + r) + at->column + c,
                    (size_t)depth * sizeof(float));
         clear_rows(w->queries, at->rows);
+        for (int64_t r = 0; op->rounded && r < at->rows; r++)
+            vec_round_to_bf16(w->queries + r * GEMM_DEPTH, depth);
         DK_SIMD(gemm_block)
         (w->weights, TILE_KEYS, w->queries, at->rows, w->keys + c * GEMM_COLUMNS,
          op->width * GEMM_COLUMNS, depth, at->n_keys, (GemmEnds){.first = c == 0});
@@ -171,6 +178,8 @@ static void update(const Attention *op, const Work *w, int64_t r, const Turn *at
     const float top = fmaxf(before, largest(logits, at->n_keys));
     const float keep = vec_exp_negative(vec_all((before - top) * scale))[0];
     const float weight = weigh(logits, at->n_keys, top, scale);
+    if (op->rounded)
+        vec_round_to_bf16(logits, at->n_keys);
     w->total[r] = at->first ? weight : w->total[r] * keep + weight;
     w->top[r] = top;
     for (int64_t c = 0; c < op->width && keep != 1 && !at->first; c++)
@@ -249,9 +258,11 @@ static void part(const void *data, int64_t first, int64_t last, int thread)
     }
 }
 
-void DK_SIMD(attention)(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads)
+void DK_SIMD(attention)(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads,
+                        DkProducts products)
 {
     Attention op = {.dev = dev, .y = y, .q = q, .k = k, .v = v, .n_heads = n_heads};
+    op.rounded = products == DK_PRODUCTS_BF16;
     op.width = q.sizes[2] / n_heads;
     op.blocks = (q.sizes[1] + GEMM_BLOCK - 1) / GEMM_BLOCK;
     op.floats = (thread_floats(op.width) + 15) / 16 * 16;

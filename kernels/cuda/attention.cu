@@ -71,8 +71,13 @@ template <int R, int J> static void launch(DkDevice *dev, Attention a, int64_t n
     DK_LAUNCH(dev, (attend<R, J>), grid, dim3(16, 16), 0, a);
 }
 
-void dk_cuda_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads)
+void dk_cuda_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads,
+                       DkProducts products)
 {
+    if (products == DK_PRODUCTS_BF16) {
+        dk_cuda_attention_bf16(dev, y, q, k, v, n_heads);
+        return;
+    }
     Attention a = {};
     a.y = dk_cuda_rows(y);
     a.q = dk_cuda_rows(q);

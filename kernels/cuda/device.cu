@@ -186,7 +186,7 @@ static cudaError_t open_card(DkDevice *dev, DkCuda *cuda)
     if (error)
         return error;
     cuda->n_processors = properties.multiProcessorCount;
-    dev->fast_bf16 = properties.major >= 8;
+    dev->fast_bf16 = properties.major >= 8 && dk_cuda_attention_has_mma();
     snprintf(dev->description, sizeof dev->description, "cuda: %.80s, %d.%d, %.1f GB",
              properties.name, properties.major, properties.minor,
              (double)properties.totalGlobalMem * 1e-9);

@@ -15,33 +15,45 @@ static double weigh(double *logits, int64_t n)
     return sum;
 }
 
+static float operand(float x, DkProducts products)
+{
+    return products == DK_PRODUCTS_BF16 ? dk_bf16(x) : x;
+}
+
+static double weight(double x, DkProducts products)
+{
+    return products == DK_PRODUCTS_BF16 ? dk_bf16((float)x) : x;
+}
+
 /* One query q[C] over the keys and values whose rows start at `first` and columns at `column`. */
 static void attend(float *y, const float *q, DkTensor k, DkTensor v, int64_t first, int64_t column,
-                   int64_t width, double *logits)
+                   int64_t width, double *logits, DkProducts products)
 {
     const int64_t n = k.sizes[1];
     for (int64_t l = 0; l < n; l++) {
         const float *key = dk_row(k, first + l) + column;
         double sum = 0;
         for (int64_t c = 0; c < width; c++)
-            sum += (double)q[c] * key[c];
+            sum += (double)operand(q[c], products) * operand(key[c], products);
         logits[l] = sum / sqrt((double)width);
     }
     const double total = weigh(logits, n);
     for (int64_t c = 0; c < width; c++) {
         double sum = 0;
         for (int64_t l = 0; l < n; l++)
-            sum += logits[l] * dk_row(v, first + l)[column + c];
+            sum +=
+                weight(logits[l], products) * operand(dk_row(v, first + l)[column + c], products);
         y[c] = (float)(sum / total);
     }
 }
 
-void dk_ref_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads)
+void dk_ref_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads,
+                      DkProducts products)
 {
     const int64_t n = k.sizes[1], width = q.sizes[2] / n_heads;
     double *logits = dk_scratch(dev, (size_t)n * sizeof *logits);
     for (int64_t i = 0; i < dk_rows(q) && !dk_stopped(dev); i++)
         for (int head = 0; head < n_heads; head++)
             attend(dk_row(y, i) + head * width, dk_row(q, i) + head * width, k, v,
-                   i / q.sizes[1] * n, head * width, width, logits);
+                   i / q.sizes[1] * n, head * width, width, logits, products);
 }

@@ -164,6 +164,11 @@ static inline void __syncwarp(unsigned mask = 0xffffffffu)
     cuda_host_exchange(CUDA_HOST_SYNCWARP, mask, 0, 0);
 }
 
+/* Tensor cores' product of a warp, as kernels/cuda/mma.cuh describes it; DIM_CUDA_HOST_MMA=0: there
+ * are none. */
+bool cuda_host_has_mma();
+void cuda_host_mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+
 static inline void __threadfence_block()
 {
 }

@@ -464,6 +464,43 @@ uint64_t cuda_host_exchange(CudaHostExchange what, unsigned mask, uint64_t value
     return self->value;
 }
 
+bool cuda_host_has_mma()
+{
+    static const char *const text = getenv("DIM_CUDA_HOST_MMA");
+    return !text || strcmp(text, "0") != 0;
+}
+
+namespace {
+
+struct Operands {
+    const uint32_t *a, *b;
+};
+
+Operands operands[CUDA_HOST_THREADS];
+
+float half_of(uint32_t pair, int high)
+{
+    return __bfloat162float({(uint16_t)(high ? pair >> 16 : pair)});
+}
+
+} // namespace
+
+/* The lanes see each other's operands until all of them are done. */
+void cuda_host_mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
+{
+    const int lane = cuda_host_lane(), t = lane % 4;
+    Operands *warp = &operands[(now - threads) & ~31];
+    warp[lane] = {a, b};
+    cuda_host_exchange(CUDA_HOST_SYNCWARP, 0xffffffffu, 0, 0);
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < 16; k++) {
+            const uint32_t x = warp[(lane & ~3) + k % 8 / 2].a[i / 2 + k / 8 * 2];
+            const uint32_t y = warp[(2 * t + i % 2) * 4 + k % 8 / 2].b[k / 8];
+            c[i] = fmaf(half_of(x, k % 2), half_of(y, k % 2), c[i]);
+        }
+    cuda_host_exchange(CUDA_HOST_SYNCWARP, 0xffffffffu, 0, 0);
+}
+
 int cuda_host_lane()
 {
     return (int)(now - threads) & 31;

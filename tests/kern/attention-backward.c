@@ -22,7 +22,8 @@ static void check(Kern *k, const int64_t *s)
     KernTensor *dq = kern_output(k, 3, q_sizes, s[5]);
     KernTensor *dkey = kern_output(k, 3, k_sizes, s[5] + 1);
     KernTensor *dv = kern_output(k, 3, k_sizes, s[5]);
-    dk_attention(k->dev[0], y->on[0], q->on[0], key->on[0], v->on[0], (int)n_heads);
+    dk_attention(k->dev[0], y->on[0], q->on[0], key->on[0], v->on[0], (int)n_heads,
+                 DK_PRODUCTS_F32);
     float *host = malloc((size_t)dk_tensor_count(y->on[0]) * sizeof *host);
     dk_read(k->dev[0], host, y->on[0]);
     dk_write(k->dev[1], y->on[1], host);

@@ -37,7 +37,7 @@ static void run_all(Check *c, DkWeight *w, DkWeight *conv, DkWeight *scan, DkTen
     dk_linear(c->dev, y, x, w, none, DK_ACT_NONE, false);
     dk_conv2d(c->dev, dk_tensor_reshape(y, SIZES(2, 8, 8, 32)), image, conv, none, 1,
               (DkPad){1, 1, 1, 1}, DK_ACT_NONE, false);
-    dk_attention(c->dev, y, x, x, x, 4);
+    dk_attention(c->dev, y, x, x, x, 4, DK_PRODUCTS_F32);
     dk_selective_scan(c->dev, y, x, x, scan, states, states, d, none, none);
 }
 
@@ -105,7 +105,7 @@ static void cancel_inside(Check *c)
     if (pthread_create(&thread, NULL, raise_flag, &flag) != 0)
         exit(99);
     const double begin = now();
-    dk_attention(c->dev, y, x, x, x, 1);
+    dk_attention(c->dev, y, x, x, x, 1, DK_PRODUCTS_F32);
     EXPECT(c, dk_sync(c->dev) == DK_CANCELLED);
     EXPECT(c, now() - begin < 5);
     pthread_join(thread, NULL);

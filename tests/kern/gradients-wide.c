@@ -8,7 +8,7 @@
 
 static void attention_forward(Case *k)
 {
-    dk_attention(k->check->dev, k->y, k->v[0], k->v[1], k->v[2], k->optional);
+    dk_attention(k->check->dev, k->y, k->v[0], k->v[1], k->v[2], k->optional, DK_PRODUCTS_F32);
 }
 
 static void attention_backward(Case *k)

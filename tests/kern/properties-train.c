@@ -190,7 +190,7 @@ static float *run_attention(Check *c, float *y)
         part[i] = dk_tensor_columns(qkv, i * D, D);
         dpart[i] = dk_tensor_columns(dqkv, i * D, D);
     }
-    dk_attention(c->dev, out, part[0], part[1], part[2], 3);
+    dk_attention(c->dev, out, part[0], part[1], part[2], 3, DK_PRODUCTS_F32);
     dk_attention_backward(c->dev, dpart[0], dpart[1], dpart[2], dy, out, part[0], part[1], part[2],
                           3);
     y = keep(c, y, dqkv);

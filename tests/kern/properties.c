@@ -213,18 +213,42 @@ static void linear_rows(Check *c)
     check_release(c);
 }
 
+/* Of one key: its value, rounded. Of two keys that are the same once rounded, and a query that
+ * tells them apart before: the mean. Weights 1 and e^-1, rounded: to their sum, which is not. */
+static void attention_rounds(Check *c)
+{
+    const float fine = 1 + 0x1p-9f, lower = dk_bf16(0.36787944f);
+    const DkTensor q = check_values(c, SIZES(1, 2, 1), (float[]){512, 0});
+    const DkTensor k = check_values(c, SIZES(1, 2, 1), (float[]){1, fine});
+    const DkTensor v = check_values(c, SIZES(1, 2, 1), (float[]){fine, 3});
+    const DkTensor y = check_tensor(c, DK_F32, SIZES(1, 2, 1));
+    const DkTensor one = check_values(c, SIZES(1, 1, 1), (float[]){fine});
+    const DkTensor out = check_tensor(c, DK_F32, SIZES(1, 1, 1));
+    const DkTensor keys = check_values(c, SIZES(1, 2, 1), (float[]){1, 0});
+    const DkTensor ends = check_values(c, SIZES(1, 2, 1), (float[]){0, 1});
+    dk_attention(c->dev, out, one, one, one, 1, DK_PRODUCTS_BF16);
+    EXPECT(c, check_near(c, out, (double[]){1}, 0));
+    dk_attention(c->dev, out, one, one, one, 1, DK_PRODUCTS_F32);
+    EXPECT(c, check_near(c, out, (double[]){fine}, 0));
+    dk_attention(c->dev, y, q, k, v, 1, DK_PRODUCTS_BF16);
+    EXPECT(c, check_near(c, y, (double[]){2, 2}, 0));
+    dk_attention(c->dev, out, one, keys, ends, 1, DK_PRODUCTS_BF16);
+    EXPECT(c, check_near(c, out, (double[]){lower / (1 + 0.36787944117144233)}, 1e-6));
+    check_release(c);
+}
+
 /* A batch of two is two single ones. */
-static void attention_batch(Check *c)
+static void attention_batch(Check *c, DkProducts products)
 {
     enum { LQ = 105, L = 210, D = 144 };
     const DkTensor q = check_random(c, SIZES(2, LQ, D)), k = check_random(c, SIZES(2, L, D));
     const DkTensor v = check_random(c, SIZES(2, L, D));
     const DkTensor both = check_tensor(c, DK_F32, SIZES(2, LQ, D));
     const DkTensor one = check_tensor(c, DK_F32, SIZES(1, LQ, D));
-    dk_attention(c->dev, both, q, k, v, 2);
+    dk_attention(c->dev, both, q, k, v, 2, products);
     for (int64_t i = 0; i < 2; i++) {
         dk_attention(c->dev, one, dk_tensor_slice(q, i, 1), dk_tensor_slice(k, i, 1),
-                     dk_tensor_slice(v, i, 1), 2);
+                     dk_tensor_slice(v, i, 1), 2, products);
         EXPECT(c, check_same_bits(c, one, dk_tensor_slice(both, i, 1)));
     }
     check_release(c);
@@ -313,7 +337,7 @@ static void run_threaded(Check *c, float *y)
         check_tensor(c, DK_F32, SIZES(1, M, 2 * E))};
     dk_linear(c->dev, of[0], x, linear, none, DK_ACT_TANH, false);
     dk_conv2d(c->dev, of[1], image, conv2d, none, 1, (DkPad){1, 1, 1, 1}, DK_ACT_NONE, false);
-    dk_attention(c->dev, of[2], tokens, tokens, tokens, 2);
+    dk_attention(c->dev, of[2], tokens, tokens, tokens, 2, DK_PRODUCTS_F32);
     dk_selective_scan(c->dev, of[3], tokens, tokens, scan, states, states, d, none, none);
     dk_s4d_scan(c->dev, of[4], tokens, s4d, s4d);
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
@@ -396,7 +420,9 @@ static int run(Kind kind)
     conv2d_strips(&c);
     group_stats_strips(&c);
     linear_rows(&c);
-    attention_batch(&c);
+    attention_batch(&c, DK_PRODUCTS_F32);
+    attention_batch(&c, DK_PRODUCTS_BF16);
+    attention_rounds(&c);
     threads(&c, kind, run_threaded);
     threads(&c, kind, run_states_backward);
     printf("%s: %d failures\n", c.text, c.n_failures);

@@ -65,7 +65,7 @@ static void attention(Check *c)
     const DkTensor k = check_values(c, SIZES(1, 2, 2), (float[]){1, 5, 0, -7});
     const DkTensor v = check_values(c, SIZES(1, 2, 2), (float[]){4, 10, 8, 20});
     const DkTensor y = check_tensor(c, DK_F32, SIZES(1, 1, 2));
-    dk_attention(c->dev, y, q, k, v, 2);
+    dk_attention(c->dev, y, q, k, v, 2, DK_PRODUCTS_F32);
     EXPECT(c, check_near(c, y, (double[]){5, 15}, tight));
     check_release(c);
 }
@@ -78,7 +78,7 @@ static void attention_scale(Check *c)
     const DkTensor k = check_values(c, SIZES(1, 2, 4), (float[]){1, 0, 0, 0, 0, 1, 1, 1});
     const DkTensor v = check_values(c, SIZES(1, 2, 4), (float[]){4, 0, 8, 1, 8, 4, 0, 1});
     const DkTensor y = check_tensor(c, DK_F32, SIZES(1, 1, 4));
-    dk_attention(c->dev, y, q, k, v, 1);
+    dk_attention(c->dev, y, q, k, v, 1, DK_PRODUCTS_F32);
     EXPECT(c, check_near(c, y, (double[]){5, 1, 6, 1}, tight));
     check_release(c);
 }
