@@ -156,14 +156,13 @@ gboolean dim_dk_check(DkDevice *dk, const char *what, GError **error)
         [DK_NO_MEMORY] = DIM_ERROR_NO_MEMORY,
         [DK_CANCELLED] = DIM_ERROR_CANCELLED,
         [DK_DEVICE_FAILED] = DIM_ERROR_DEVICE,
-        [DK_UNSUPPORTED] = DIM_ERROR_UNSUPPORTED,
     };
     const DkStatus status = dk_sync(dk);
 
     if (status == DK_OK)
         return TRUE;
     const char *problem = dk_device_problem(dk);
-    const gboolean known = (status == DK_DEVICE_FAILED || status == DK_UNSUPPORTED) && problem[0];
+    const gboolean known = status == DK_DEVICE_FAILED && problem[0];
     g_set_error(error, DIM_ERROR, (int)codes[status], "%s: %s%s%s", what, dk_status_text(status),
                 known ? ": " : "", known ? problem : "");
     return FALSE;

@@ -245,8 +245,6 @@ const char *dk_status_text(DkStatus status)
         return "cancelled";
     case DK_DEVICE_FAILED:
         return "the device failed";
-    case DK_UNSUPPORTED:
-        return "the device cannot do it";
     }
     return "unknown status";
 }

@@ -33,7 +33,7 @@ typedef struct DkBuffer DkBuffer;
 typedef struct DkWeight DkWeight;
 typedef struct DkRepeat DkRepeat;
 
-typedef enum { DK_OK, DK_NO_MEMORY, DK_CANCELLED, DK_DEVICE_FAILED, DK_UNSUPPORTED } DkStatus;
+typedef enum { DK_OK, DK_NO_MEMORY, DK_CANCELLED, DK_DEVICE_FAILED } DkStatus;
 typedef enum { DK_F32, DK_F64, DK_I32 } DkType;
 /* GELU in its tanh form: x / 2 · (1 + tanh (sqrt (2 / π) (x + 0.044715 x³))) */
 typedef enum { DK_ACT_NONE, DK_ACT_SILU, DK_ACT_RELU, DK_ACT_TANH, DK_ACT_GELU } DkAct;
@@ -80,8 +80,7 @@ void dk_device_close(
 /* One line for people: back end, instruction set, threads. Borrowed. */
 const char *dk_device_describe(const DkDevice *dev);
 int dk_device_threads(const DkDevice *dev);
-/* What the card or its driver said of the last DK_DEVICE_FAILED or DK_UNSUPPORTED; "": nothing.
- * Borrowed. */
+/* What the card or its driver said of the last DK_DEVICE_FAILED; "": nothing. Borrowed. */
 const char *dk_device_problem(const DkDevice *dev);
 
 /* Bytes now held by buffers, weights and scratch, and the most that ever were. */
