@@ -11,6 +11,8 @@
 #include "engine/weights-made.h"
 #include "engine/weights.h"
 
+#include "net-run.h"
+
 #define SMALL                                                                                      \
     "{\"hidden_size\": 24, \"depth\": 2, \"num_classes\": 5, \"d_state\": 10, \"patch_size\": 2,"  \
     " \"hourglass_ratio\": 3, \"in_channels\": 3}"
@@ -137,58 +139,9 @@ static void tear_down(Fixture *f)
     g_free(f->config);
 }
 
-static DimNetPlan *take(const Fixture *f, DimArena *arena, DimNet *net, DkTensor x[2], int batch,
-                        int h, int w)
+static NetRun run_of(const Fixture *f)
 {
-    x[0] = dim_arena_take(arena, DK_F32, 4, (gint64[]){batch, f->config->in_channels, h, w});
-    x[1] = dim_arena_take(arena, DK_F32, 4, (gint64[]){batch, f->config->out_channels, h, w});
-    DimNetPlan *plan = dim_net_diffussm.plan(arena, f->config, net, batch, h, w, 0, 0, NULL);
-    g_assert_nonnull(plan);
-    return plan;
-}
-
-/* Pictures first.. of two, each with its own time and label. */
-static float *output_of(const Fixture *f, int h, int w, int first, int batch)
-{
-    const gint64 in = (gint64)f->config->in_channels * h * w,
-                 out = (gint64)f->config->out_channels * h * w;
-    const double t[] = {17.25, 940};
-    const gint64 y[] = {1, f->config->n_classes - !f->config->has_null_label};
-    g_autofree float *pictures = g_new(float, 2 * in);
-    float *result = g_new(float, batch *out);
-    GRand *random = g_rand_new_with_seed(3);
-    DimArena arena = {0};
-    DkTensor x[2];
-
-    for (gint64 i = 0; i < 2 * in; i++)
-        pictures[i] = (float)g_rand_double_range(random, -1.7, 1.7);
-    g_rand_free(random);
-    dim_arena_dry(&arena);
-    dim_net_diffussm.plan_free(take(f, &arena, NULL, x, batch, h, w));
-    const gsize peak = arena.peak;
-    g_assert_true(dim_arena_commit(&arena, f->dk, NULL));
-    DimNetPlan *plan = take(f, &arena, f->net, x, batch, h, w);
-    g_assert_cmpuint(arena.peak, ==, peak);
-    dk_write(f->dk, x[0], pictures + first * in);
-    dim_net_diffussm.ask(f->dk, plan, t + first, y + first);
-    dim_net_diffussm.forward(f->dk, f->net, plan, x[1], x[0], NULL);
-    dk_read(f->dk, result, x[1]);
-    g_assert_cmpint(dk_sync(f->dk), ==, DK_OK);
-    dim_net_diffussm.plan_free(plan);
-    dim_arena_clear(&arena);
-    return result;
-}
-
-static double distance(const float *a, const float *b, gint64 n)
-{
-    double difference = 0, whole = 0;
-
-    for (gint64 i = 0; i < n; i++) {
-        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-        whole += (double)b[i] * b[i];
-    }
-    g_assert_cmpfloat(whole, >, 0);
-    return sqrt(difference / whole);
+    return (NetRun){&dim_net_diffussm, f->config, f->dk, f->net};
 }
 
 /* Of 5 x 3 patches, with three to a token; of 3 x 10, where tokens run over the rows' ends. */
@@ -206,8 +159,9 @@ static void test_batch(void)
 
         set_up(&f, shapes[i].config, DK_BACKEND_CPU, 1);
         const gsize n = (gsize)f.config->out_channels * h * w, bytes = n * sizeof(float);
-        g_autofree float *both = output_of(&f, h, w, 0, 2);
-        g_autofree float *one = output_of(&f, h, w, 0, 1), *other = output_of(&f, h, w, 1, 1);
+        g_autofree float *both = net_output(run_of(&f), h, w, 0, 2, 0);
+        g_autofree float *one = net_output(run_of(&f), h, w, 0, 1, 0),
+                         *other = net_output(run_of(&f), h, w, 1, 1, 0);
         g_assert_cmpmem(both, bytes, one, bytes);
         g_assert_cmpmem(both + n, bytes, other, bytes);
         tear_down(&f);
@@ -223,12 +177,12 @@ static void test_threads(void)
 
         for (int k = 0; k < 4; k++) {
             set_up(&f[k], shapes[i].config, k == 3 ? DK_BACKEND_REF : DK_BACKEND_CPU, 1 + k);
-            out[k] = output_of(&f[k], h, w, 0, 2);
+            out[k] = net_output(run_of(&f[k]), h, w, 0, 2, 0);
         }
         const gsize n = 2 * (gsize)f[0].config->out_channels * h * w, bytes = n * sizeof(float);
         g_assert_cmpmem(out[0], bytes, out[1], bytes);
         g_assert_cmpmem(out[0], bytes, out[2], bytes);
-        g_assert_cmpfloat(distance(out[0], out[3], (gint64)n), <, 2e-5);
+        g_assert_cmpfloat(net_distance(out[0], out[3], (gint64)n), <, 2e-5);
         for (int k = 0; k < 4; k++) {
             tear_down(&f[k]);
             g_free(out[k]);

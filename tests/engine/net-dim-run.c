@@ -3,12 +3,12 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include <glib/gstdio.h>
-#include <math.h>
 #include <string.h>
 
 #include "engine/json.h"
 #include "engine/net-dim.h"
 #include "engine/model.h"
+#include "net-run.h"
 #include "random-model.h"
 
 #define SMALL "{\"hidden_size\": 48, \"depth\": 7, \"num_classes\": 5, \"d_state\": 8}"
@@ -62,91 +62,9 @@ static void tear_down(Fixture *f)
     g_free(f->config);
 }
 
-typedef struct {
-    DimArena arena;
-    DimNetPlan *plan;
-    DkTensor x, output;
-} Evaluation;
-
-static void take(Evaluation *e, const Fixture *f, DimNet *net, int batch, int h, int w, int base)
+static NetRun run_of(const Fixture *f)
 {
-    e->x = dim_arena_take(&e->arena, DK_F32, 4, (gint64[]){batch, f->config->in_channels, h, w});
-    e->output =
-        dim_arena_take(&e->arena, DK_F32, 4, (gint64[]){batch, f->config->out_channels, h, w});
-    e->plan = dim_net_dim.plan(&e->arena, f->config, net, batch, h, w, base, base, NULL);
-    g_assert_nonnull(e->plan);
-}
-
-/* Both passes; they must ask for the same. */
-static void begin(Evaluation *e, const Fixture *f, int batch, int h, int w, int base)
-{
-    dim_arena_dry(&e->arena);
-    take(e, f, NULL, batch, h, w, base);
-    dim_net_dim.plan_free(e->plan);
-    const gsize used = e->arena.used, peak = e->arena.peak;
-    g_assert_false(e->arena.overflow);
-    g_assert_true(dim_arena_commit(&e->arena, f->dk, NULL));
-    take(e, f, f->net, batch, h, w, base);
-    g_assert_cmpuint(e->arena.used, ==, used);
-    g_assert_cmpuint(e->arena.peak, ==, peak);
-    g_assert_cmpuint(e->arena.capacity, ==, peak);
-}
-
-static void end(Evaluation *e)
-{
-    dim_net_dim.plan_free(e->plan);
-    dim_arena_clear(&e->arena);
-}
-
-/* Numbers of a picture that depend on nothing but its seed. */
-static float *picture(gint64 count, guint32 seed)
-{
-    float *x = g_new(float, count);
-    GRand *random = g_rand_new_with_seed(seed);
-
-    for (gint64 i = 0; i < count; i++)
-        x[i] = (float)g_rand_double_range(random, -1.7, 1.7);
-    g_rand_free(random);
-    return x;
-}
-
-static void run(Evaluation *e, const Fixture *f, const float *x, const double *t, const gint64 *y,
-                float *out)
-{
-    dk_write(f->dk, e->x, x);
-    dim_net_dim.ask(f->dk, e->plan, t, y);
-    dim_net_dim.forward(f->dk, f->net, e->plan, e->output, e->x, NULL);
-    dk_read(f->dk, out, e->output);
-    g_assert_cmpint(dk_sync(f->dk), ==, DK_OK);
-}
-
-/* A batch of two pictures of h x w, or of one of the two. */
-static float *output_of(const Fixture *f, int h, int w, int first, int batch, int base)
-{
-    const gint64 in = (gint64)f->config->in_channels * h * w,
-                 out = (gint64)f->config->out_channels * h * w;
-    const double t[] = {17.25, 940};
-    const gint64 y[] = {MIN(1, f->config->n_classes), f->config->n_classes};
-    g_autofree float *x = picture(2 * in, 3);
-    float *result = g_new(float, batch *out);
-    Evaluation e;
-
-    begin(&e, f, batch, h, w, base);
-    run(&e, f, x + first * in, t + first, y + first, result);
-    end(&e);
-    return result;
-}
-
-static double distance(const float *a, const float *b, gint64 n)
-{
-    double difference = 0, whole = 0;
-
-    for (gint64 i = 0; i < n; i++) {
-        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-        whole += (double)b[i] * b[i];
-    }
-    g_assert_cmpfloat(whole, >, 0);
-    return sqrt(difference / whole);
+    return (NetRun){&dim_net_dim, f->config, f->dk, f->net};
 }
 
 static void test_arena(void)
@@ -159,9 +77,9 @@ static void test_arena(void)
 
     set_up(&f, SMALL, 4, DK_BACKEND_CPU, 1);
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
-        Evaluation e;
-        begin(&e, &f, cases[i].batch, cases[i].h, cases[i].w, cases[i].base);
-        end(&e);
+        NetEvaluation e;
+        net_begin(&e, run_of(&f), cases[i].batch, cases[i].h, cases[i].w, cases[i].base);
+        net_end(&e);
     }
     tear_down(&f);
 }
@@ -172,19 +90,19 @@ static void test_again(void)
     const gint64 n = 4 * 8 * 8, y = 2;
     const double t = 500;
     float first[4 * 8 * 8], second[4 * 8 * 8];
-    g_autofree float *x = picture(n, 1);
-    Evaluation e;
+    g_autofree float *x = net_picture(n, 1);
+    NetEvaluation e;
     Fixture f;
 
     set_up(&f, SMALL, 4, DK_BACKEND_CPU, 2);
-    begin(&e, &f, 1, 8, 8, 0);
-    run(&e, &f, x, &t, &y, first);
+    net_begin(&e, run_of(&f), 1, 8, 8, 0);
+    net_evaluate(&e, x, &t, &y, first);
     const size_t bytes = dk_device_bytes(f.dk), peak = dk_device_peak_bytes(f.dk);
-    run(&e, &f, x, &t, &y, second);
+    net_evaluate(&e, x, &t, &y, second);
     g_assert_cmpuint(dk_device_bytes(f.dk), ==, bytes);
     g_assert_cmpuint(dk_device_peak_bytes(f.dk), ==, peak);
     g_assert_cmpmem(first, sizeof first, second, sizeof second);
-    end(&e);
+    net_end(&e);
     tear_down(&f);
 }
 
@@ -197,12 +115,13 @@ static void test_batch(void)
     for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++) {
         const int h = sizes[i][0], w = sizes[i][1];
         const gsize n = (gsize)4 * h * w, bytes = n * sizeof(float);
-        g_autofree float *both = output_of(&f, h, w, 0, 2, 0);
-        g_autofree float *one = output_of(&f, h, w, 0, 1, 0), *other = output_of(&f, h, w, 1, 1, 0);
+        g_autofree float *both = net_output(run_of(&f), h, w, 0, 2, 0);
+        g_autofree float *one = net_output(run_of(&f), h, w, 0, 1, 0),
+                         *other = net_output(run_of(&f), h, w, 1, 1, 0);
 
         g_assert_cmpmem(both, bytes, one, bytes);
         g_assert_cmpmem(both + n, bytes, other, bytes);
-        g_assert_cmpfloat(distance(both, both + n, (gint64)n), >, 0.01);
+        g_assert_cmpfloat(net_distance(both, both + n, (gint64)n), >, 0.01);
     }
     tear_down(&f);
 }
@@ -217,7 +136,8 @@ static void test_threads(void)
     for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++) {
         const int h = sizes[i][0], w = sizes[i][1];
         const gsize bytes = (gsize)2 * 4 * h * w * sizeof(float);
-        g_autofree float *a = output_of(&one, h, w, 0, 2, 0), *b = output_of(&two, h, w, 0, 2, 0);
+        g_autofree float *a = net_output(run_of(&one), h, w, 0, 2, 0),
+                         *b = net_output(run_of(&two), h, w, 0, 2, 0);
         g_assert_cmpmem(a, bytes, b, bytes);
     }
     tear_down(&two);
@@ -254,8 +174,9 @@ static void test_keys(void)
         set_up(&cpu, configs[i], 4, DK_BACKEND_CPU, 2);
         set_up(&ref, configs[i], 4, DK_BACKEND_REF, 1);
         const gint64 n = (gint64)2 * ref.config->out_channels * 8 * 12;
-        g_autofree float *a = output_of(&cpu, 8, 12, 0, 2, 0), *b = output_of(&ref, 8, 12, 0, 2, 0);
-        g_assert_cmpfloat(distance(a, b, n), <, 1e-5);
+        g_autofree float *a = net_output(run_of(&cpu), 8, 12, 0, 2, 0),
+                         *b = net_output(run_of(&ref), 8, 12, 0, 2, 0);
+        g_assert_cmpfloat(net_distance(a, b, n), <, 1e-5);
         tear_down(&ref);
         tear_down(&cpu);
     }
@@ -269,12 +190,13 @@ static void test_base(void)
     Fixture f;
 
     set_up(&f, SMALL, 4, DK_BACKEND_CPU, 1);
-    g_autofree float *plain = output_of(&f, 8, 8, 0, 1, 0), *same = output_of(&f, 8, 8, 0, 1, 8);
-    g_autofree float *twice = output_of(&f, 8, 8, 0, 1, 16),
-                     *thrice = output_of(&f, 8, 8, 0, 1, 24);
-    g_assert_cmpfloat(distance(same, plain, n), ==, 0);
-    g_assert_cmpfloat(distance(twice, plain, n), >, 1e-3);
-    g_assert_cmpfloat(distance(thrice, plain, n), <, 1e-5);
+    g_autofree float *plain = net_output(run_of(&f), 8, 8, 0, 1, 0),
+                     *same = net_output(run_of(&f), 8, 8, 0, 1, 8);
+    g_autofree float *twice = net_output(run_of(&f), 8, 8, 0, 1, 16),
+                     *thrice = net_output(run_of(&f), 8, 8, 0, 1, 24);
+    g_assert_cmpfloat(net_distance(same, plain, n), ==, 0);
+    g_assert_cmpfloat(net_distance(twice, plain, n), >, 1e-3);
+    g_assert_cmpfloat(net_distance(thrice, plain, n), <, 1e-5);
     tear_down(&f);
 }
 
@@ -284,18 +206,18 @@ static void test_no_label(void)
     const gint64 n = 4 * 8 * 8, none = 5, some = 4;
     const double t = 500;
     float a[4 * 8 * 8], b[4 * 8 * 8], c[4 * 8 * 8];
-    g_autofree float *x = picture(n, 1);
-    Evaluation e;
+    g_autofree float *x = net_picture(n, 1);
+    NetEvaluation e;
     Fixture f;
 
     set_up(&f, SMALL, 4, DK_BACKEND_CPU, 1);
-    begin(&e, &f, 1, 8, 8, 0);
-    run(&e, &f, x, &t, NULL, a);
-    run(&e, &f, x, &t, &none, b);
-    run(&e, &f, x, &t, &some, c);
+    net_begin(&e, run_of(&f), 1, 8, 8, 0);
+    net_evaluate(&e, x, &t, NULL, a);
+    net_evaluate(&e, x, &t, &none, b);
+    net_evaluate(&e, x, &t, &some, c);
     g_assert_cmpmem(a, sizeof a, b, sizeof b);
-    g_assert_cmpfloat(distance(a, c, n), >, 1e-3);
-    end(&e);
+    g_assert_cmpfloat(net_distance(a, c, n), >, 1e-3);
+    net_end(&e);
     tear_down(&f);
 }
 
@@ -329,15 +251,15 @@ static void test_cancel(void)
 {
     static const char config[] = "{\"hidden_size\": 1024, \"depth\": 7, \"num_classes\": 5}";
     const gint64 side = 64, n = 4 * side * side, y = 1;
-    g_autofree float *x = picture(n, 1);
+    g_autofree float *x = net_picture(n, 1);
     const double t = 500;
     DimTask task = {0};
     const DimNetProgress progress = {&task, 0, 1};
-    Evaluation e;
+    NetEvaluation e;
     Fixture f;
 
     set_up(&f, config, 4, DK_BACKEND_CPU, 1);
-    begin(&e, &f, 1, side, side, 0);
+    net_begin(&e, run_of(&f), 1, side, side, 0);
     dk_write(f.dk, e.x, x);
     dim_dk_follow(f.dk, &task);
     const gint64 started = g_get_monotonic_time();
@@ -353,7 +275,7 @@ static void test_cancel(void)
     g_test_message("stopped %" G_GINT64_FORMAT " us after the cancel", stopped - asked);
     g_assert_cmpint(asked - started, >=, 150000);
     g_assert_cmpint(stopped - asked, <, 300000);
-    end(&e);
+    net_end(&e);
     dim_net_dim.free(f.dk, f.net);
     const size_t scratch = dk_device_bytes(f.dk);
     f.net = load(f.dk, f.folder, f.config);

@@ -10,6 +10,8 @@
 #include "engine/net-dit.h"
 #include "engine/pass.h"
 
+#include "net-run.h"
+
 #define SMALL                                                                                      \
     "{\"hidden_size\": 48, \"depth\": 3, \"num_heads\": 4, \"num_classes\": 5, \"input_size\": 8}"
 
@@ -108,93 +110,9 @@ static void tear_down(Fixture *f)
     g_free(f->config);
 }
 
-/* ---- evaluations ----------------------------------------------------------------------------- */
-
-typedef struct {
-    DimArena arena;
-    DimNetPlan *plan;
-    DkTensor x, output;
-} Evaluation;
-
-static void take(Evaluation *e, const Fixture *f, DimNet *net, int batch, int h, int w)
+static NetRun run_of(const Fixture *f)
 {
-    e->x = dim_arena_take(&e->arena, DK_F32, 4, (gint64[]){batch, f->config->in_channels, h, w});
-    e->output =
-        dim_arena_take(&e->arena, DK_F32, 4, (gint64[]){batch, f->config->out_channels, h, w});
-    e->plan = dim_net_dit.plan(&e->arena, f->config, net, batch, h, w, 0, 0, NULL);
-    g_assert_nonnull(e->plan);
-}
-
-/* Both passes; they must ask for the same. */
-static void begin(Evaluation *e, const Fixture *f, int batch, int h, int w)
-{
-    dim_arena_dry(&e->arena);
-    take(e, f, NULL, batch, h, w);
-    dim_net_dit.plan_free(e->plan);
-    const gsize used = e->arena.used, peak = e->arena.peak;
-    g_assert_false(e->arena.overflow);
-    g_assert_true(dim_arena_commit(&e->arena, f->dk, NULL));
-    take(e, f, f->net, batch, h, w);
-    g_assert_cmpuint(e->arena.used, ==, used);
-    g_assert_cmpuint(e->arena.peak, ==, peak);
-    g_assert_cmpuint(e->arena.capacity, ==, peak);
-}
-
-static void end(Evaluation *e)
-{
-    dim_net_dit.plan_free(e->plan);
-    dim_arena_clear(&e->arena);
-}
-
-/* Numbers of a picture that depend on nothing but its seed. */
-static float *picture(gint64 count, guint32 seed)
-{
-    float *x = g_new(float, count);
-    GRand *random = g_rand_new_with_seed(seed);
-
-    for (gint64 i = 0; i < count; i++)
-        x[i] = (float)g_rand_double_range(random, -1.7, 1.7);
-    g_rand_free(random);
-    return x;
-}
-
-static void run(Evaluation *e, const Fixture *f, const float *x, const double *t, const gint64 *y,
-                float *out)
-{
-    dk_write(f->dk, e->x, x);
-    dim_net_dit.ask(f->dk, e->plan, t, y);
-    dim_net_dit.forward(f->dk, f->net, e->plan, e->output, e->x, NULL);
-    dk_read(f->dk, out, e->output);
-    g_assert_cmpint(dk_sync(f->dk), ==, DK_OK);
-}
-
-/* A batch of two pictures of h x w, or of one of the two. */
-static float *output_of(const Fixture *f, int h, int w, int first, int batch)
-{
-    const gint64 in = (gint64)f->config->in_channels * h * w,
-                 out = (gint64)f->config->out_channels * h * w;
-    const double t[] = {17.25, 940};
-    const gint64 y[] = {MIN(1, f->config->n_classes), f->config->n_classes - 1};
-    g_autofree float *x = picture(2 * in, 3);
-    float *result = g_new(float, batch *out);
-    Evaluation e;
-
-    begin(&e, f, batch, h, w);
-    run(&e, f, x + first * in, t + first, y + first, result);
-    end(&e);
-    return result;
-}
-
-static double distance(const float *a, const float *b, gint64 n)
-{
-    double difference = 0, whole = 0;
-
-    for (gint64 i = 0; i < n; i++) {
-        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-        whole += (double)b[i] * b[i];
-    }
-    g_assert_cmpfloat(whole, >, 0);
-    return sqrt(difference / whole);
+    return (NetRun){&dim_net_dit, f->config, f->dk, f->net};
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
@@ -205,19 +123,19 @@ static void test_again(void)
     const gint64 n = 4 * 8 * 8, y = 2;
     const double t = 500;
     float first[8 * 8 * 8], second[8 * 8 * 8];
-    g_autofree float *x = picture(n, 1);
-    Evaluation e;
+    g_autofree float *x = net_picture(n, 1);
+    NetEvaluation e;
     Fixture f;
 
     set_up(&f, SMALL, TRUE, DK_BACKEND_CPU, 2);
-    begin(&e, &f, 1, 8, 8);
-    run(&e, &f, x, &t, &y, first);
+    net_begin(&e, run_of(&f), 1, 8, 8, 0);
+    net_evaluate(&e, x, &t, &y, first);
     const size_t bytes = dk_device_bytes(f.dk), peak = dk_device_peak_bytes(f.dk);
-    run(&e, &f, x, &t, &y, second);
+    net_evaluate(&e, x, &t, &y, second);
     g_assert_cmpuint(dk_device_bytes(f.dk), ==, bytes);
     g_assert_cmpuint(dk_device_peak_bytes(f.dk), ==, peak);
     g_assert_cmpmem(first, sizeof first, second, sizeof second);
-    end(&e);
+    net_end(&e);
     tear_down(&f);
 }
 
@@ -231,12 +149,13 @@ static void test_batch(void)
     for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++) {
         const int h = sizes[i][0], w = sizes[i][1];
         const gsize n = (gsize)8 * h * w, bytes = n * sizeof(float);
-        g_autofree float *both = output_of(&f, h, w, 0, 2);
-        g_autofree float *one = output_of(&f, h, w, 0, 1), *other = output_of(&f, h, w, 1, 1);
+        g_autofree float *both = net_output(run_of(&f), h, w, 0, 2, 0);
+        g_autofree float *one = net_output(run_of(&f), h, w, 0, 1, 0),
+                         *other = net_output(run_of(&f), h, w, 1, 1, 0);
 
         g_assert_cmpmem(both, bytes, one, bytes);
         g_assert_cmpmem(both + n, bytes, other, bytes);
-        g_assert_cmpfloat(distance(both, both + n, (gint64)n), >, 0.01);
+        g_assert_cmpfloat(net_distance(both, both + n, (gint64)n), >, 0.01);
     }
     tear_down(&f);
 }
@@ -250,7 +169,8 @@ static void test_threads(void)
     for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++) {
         const int h = sizes[i][0], w = sizes[i][1];
         const gsize bytes = (gsize)2 * 8 * h * w * sizeof(float);
-        g_autofree float *a = output_of(&one, h, w, 0, 2), *b = output_of(&two, h, w, 0, 2);
+        g_autofree float *a = net_output(run_of(&one), h, w, 0, 2, 0),
+                         *b = net_output(run_of(&two), h, w, 0, 2, 0);
         g_assert_cmpmem(a, bytes, b, bytes);
     }
     tear_down(&two);
@@ -278,8 +198,9 @@ static void test_keys(void)
         set_up(&cpu, configs[i], i % 2, DK_BACKEND_CPU, 2);
         set_up(&ref, configs[i], i % 2, DK_BACKEND_REF, 1);
         const gint64 n = (gint64)2 * ref.config->out_channels * 16 * 24;
-        g_autofree float *a = output_of(&cpu, 16, 24, 0, 2), *b = output_of(&ref, 16, 24, 0, 2);
-        g_assert_cmpfloat(distance(a, b, n), <, 1e-5);
+        g_autofree float *a = net_output(run_of(&cpu), 16, 24, 0, 2, 0),
+                         *b = net_output(run_of(&ref), 16, 24, 0, 2, 0);
+        g_assert_cmpfloat(net_distance(a, b, n), <, 1e-5);
         tear_down(&ref);
         tear_down(&cpu);
     }
@@ -292,12 +213,13 @@ static void test_positions(void)
 
     set_up(&with, SMALL, TRUE, DK_BACKEND_CPU, 1);
     set_up(&without, SMALL, FALSE, DK_BACKEND_CPU, 1);
-    g_autofree float *table = output_of(&with, 8, 8, 0, 1), *wide = output_of(&with, 8, 10, 0, 1);
-    g_autofree float *formula = output_of(&without, 8, 8, 0, 1);
-    g_autofree float *wide_formula = output_of(&without, 8, 10, 0, 1);
+    g_autofree float *table = net_output(run_of(&with), 8, 8, 0, 1, 0),
+                     *wide = net_output(run_of(&with), 8, 10, 0, 1, 0);
+    g_autofree float *formula = net_output(run_of(&without), 8, 8, 0, 1, 0);
+    g_autofree float *wide_formula = net_output(run_of(&without), 8, 10, 0, 1, 0);
 
-    g_assert_cmpfloat(distance(table, formula, 8 * 8 * 8), >, 1e-3);
-    g_assert_cmpfloat(distance(wide, wide_formula, 8 * 8 * 10), ==, 0);
+    g_assert_cmpfloat(net_distance(table, formula, 8 * 8 * 8), >, 1e-3);
+    g_assert_cmpfloat(net_distance(wide, wide_formula, 8 * 8 * 10), ==, 0);
     tear_down(&without);
     tear_down(&with);
 }
@@ -342,15 +264,15 @@ static void check_guidance(const char *config, int guided_channels)
     const double t[] = {500, 500};
     const gint64 y[] = {2, 5};
     float both[2 * 8 * PLANE], prediction[4 * PLANE], values[8 * PLANE];
-    g_autofree float *x = picture(2 * 4 * PLANE, 9);
-    Evaluation e;
+    g_autofree float *x = net_picture(2 * 4 * PLANE, 9);
+    NetEvaluation e;
     Fixture f;
 
     memcpy(x + 4 * PLANE, x, 4 * PLANE * sizeof *x);
     set_up(&f, config, TRUE, DK_BACKEND_CPU, 1);
-    begin(&e, &f, 2, 8, 8);
-    run(&e, &f, x, t, y, both);
-    end(&e);
+    net_begin(&e, run_of(&f), 2, 8, 8, 0);
+    net_evaluate(&e, x, t, y, both);
+    net_end(&e);
     run_guided(&f, x, prediction, values);
     const float *with = both, *without = both + 8 * PLANE;
     for (int i = 0; i < 8 * PLANE; i++) {
@@ -359,7 +281,7 @@ static void check_guidance(const char *config, int guided_channels)
         g_assert_cmpfloat(fabs(values[i] - expected), <, 1e-5);
     }
     g_assert_cmpmem(prediction, sizeof prediction, values, sizeof prediction);
-    g_assert_cmpfloat(distance(with, without, 8 * PLANE), >, 1e-3);
+    g_assert_cmpfloat(net_distance(with, without, 8 * PLANE), >, 1e-3);
     tear_down(&f);
 }
 
