@@ -14,6 +14,8 @@
 
 #include <math.h>
 
+static const float LOG2_E = 1.442695041f;
+
 /* Queries of a tile: a block's rows are left operands of products. */
 enum { TILE_QUERIES = GEMM_DEPTH };
 
@@ -153,18 +155,18 @@ static void find_largest(const Work *w, const Place *at)
 /* Sums of the weights so far, in w->scale, on the scale of the largest logit so far. */
 static void add_weights(const Attention *op, const Work *w, const Place *at)
 {
-    const float factor = 1 / sqrtf((float)op->width);
+    const float factor = LOG2_E / sqrtf((float)op->width);
     find_largest(w, at);
     for (int64_t c = 0; c < at->n_queries; c += VEC_LANES) {
         const Vec top = vec_load(w->top + c), most = vec_load(w->largest + c);
-        const Vec keep = vec_exp_negative((top - most) * factor);
+        const Vec keep = vec_exp2_weight((top - most) * factor);
         vec_store(w->scale + c, vec_load(w->scale + c) * keep);
         vec_store(w->top + c, most);
     }
     for (int64_t r = 0; r < at->n_keys; r++)
         for (int64_t c = 0; c < at->n_queries; c += VEC_LANES) {
             const Vec logit = vec_load(w->weights + r * TILE_QUERIES + c);
-            const Vec weight = vec_exp_negative((logit - vec_load(w->top + c)) * factor);
+            const Vec weight = vec_exp2_weight((logit - vec_load(w->top + c)) * factor);
             vec_store(w->scale + c, vec_load(w->scale + c) + weight);
         }
 }
@@ -172,12 +174,12 @@ static void add_weights(const Attention *op, const Work *w, const Place *at)
 /* Logits become weights, products of dy and v what the logits' gradient is. */
 static void find_slopes(const Attention *op, const Work *w, const Place *at)
 {
-    const float factor = 1 / sqrtf((float)op->width);
+    const float factor = 1 / sqrtf((float)op->width), power = LOG2_E * factor;
     for (int64_t r = 0; r < at->n_keys; r++) {
         float *weights = w->weights + r * TILE_QUERIES, *slopes = w->slopes + r * TILE_QUERIES;
         for (int64_t c = 0; c < at->n_queries; c += VEC_LANES) {
             const Vec logit = vec_load(weights + c) - vec_load(w->top + c);
-            const Vec weight = vec_exp_negative(logit * factor) * vec_load(w->scale + c);
+            const Vec weight = vec_exp2_weight(logit * power) * vec_load(w->scale + c);
             const Vec off = vec_load(slopes + c) - vec_load(w->mean + c);
             vec_store(weights + c, weight);
             vec_store(slopes + c, weight * off * factor);

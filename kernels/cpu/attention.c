@@ -11,6 +11,8 @@
 
 #include <math.h>
 
+static const float LOG2_E = 1.442695041f;
+
 /* Keys of a tile: the weights of a tile are a block of a in the second product. Blocks of queries
  * that share a tile's packed keys and values. */
 enum { TILE_KEYS = GEMM_DEPTH, GROUP = 4 };
@@ -134,28 +136,35 @@ static void find_logits(const Attention *op, const Work *w, const Turn *at)
     clear_rows(w->weights, at->rows);
 }
 
+static inline Vec larger(Vec a, Vec b)
+{
+    return vec_select(b > a, b, a);
+}
+
+/* Four at a time, so that comparisons do not wait for each other. */
 static float largest(const float *x, int64_t n)
 {
-    Vec most = vec_all(x[0]);
-    for (int64_t i = 0; i + VEC_LANES <= n; i += VEC_LANES) {
-        const Vec next = vec_load(x + i);
-        most = vec_select(next > most, next, most);
-    }
-    float top = most[0];
-    for (int i = 1; i < VEC_LANES; i++)
-        top = fmaxf(top, most[i]);
-    for (int64_t i = n / VEC_LANES * VEC_LANES; i < n; i++)
-        top = fmaxf(top, x[i]);
+    Vec most[4] = {vec_all(x[0]), vec_all(x[0]), vec_all(x[0]), vec_all(x[0])};
+    int64_t i = 0;
+    for (; i + 4 * VEC_LANES <= n; i += 4 * VEC_LANES)
+        for (int j = 0; j < 4; j++)
+            most[j] = larger(most[j], vec_load(x + i + j * VEC_LANES));
+    const Vec all = larger(larger(most[0], most[1]), larger(most[2], most[3]));
+    float top = all[0];
+    for (int lane = 1; lane < VEC_LANES; lane++)
+        top = all[lane] > top ? all[lane] : top;
+    for (; i < n; i++)
+        top = x[i] > top ? x[i] : top;
     return top;
 }
 
 static inline Vec weigh_some(float *x, int64_t lanes, float top, float scale)
 {
-    vec_store_first(x, vec_exp_negative((vec_load_first(x, lanes) - top) * scale), lanes);
+    vec_store_first(x, vec_exp2_weight((vec_load_first(x, lanes) - top) * scale), lanes);
     return vec_load_first(x, lanes);
 }
 
-/* Logits become weights exp ((logit - top) · scale); returns their sum. */
+/* Logits become weights 2^((logit - top) · scale); returns their sum. */
 static float weigh(float *x, int64_t n, float top, float scale)
 {
     Vec sum = {0};
@@ -176,7 +185,7 @@ static void update(const Attention *op, const Work *w, int64_t r, const Turn *at
     float *logits = w->weights + r * TILE_KEYS, *sum = w->sum + r * op->width;
     const float before = at->first ? -INFINITY : w->top[r];
     const float top = fmaxf(before, largest(logits, at->n_keys));
-    const float keep = vec_exp_negative(vec_all((before - top) * scale))[0];
+    const float keep = vec_exp2_weight(vec_all((before - top) * scale))[0];
     const float weight = weigh(logits, at->n_keys, top, scale);
     if (op->rounded)
         vec_round_to_bf16(logits, at->n_keys);
@@ -188,7 +197,7 @@ static void update(const Attention *op, const Work *w, int64_t r, const Turn *at
 
 static void attend_tile(const Attention *op, const Work *w, const Turn *at)
 {
-    const float scale = 1 / sqrtf((float)op->width);
+    const float scale = LOG2_E / sqrtf((float)op->width);
     find_logits(op, w, at);
     for (int64_t r = 0; r < at->rows; r++)
         update(op, w, r, at, scale);

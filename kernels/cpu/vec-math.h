@@ -37,6 +37,16 @@ static inline Vec vec_exp2_negative(Vec t)
 #endif
 }
 
+/* The same, and 0 for minus infinity, too. As a softmax's weights it is as exact as e^x: rounding t
+ * costs |t| 2^t of a float's last bit. */
+static inline Vec vec_exp2_weight(Vec t)
+{
+#if defined(__AVX512F__)
+    t = vec_at_least(t, -150);
+#endif
+    return vec_exp2_negative(t);
+}
+
 /* e^x = what is returned times 2^k, k being the low bits of *shift. ln 2 is taken off in two parts,
  * the first with so few bits that its product with k is exact: no accuracy is lost for large |x|,
  * with or without FMA. */
