@@ -166,17 +166,25 @@ void dk_account(DkDevice *dev, size_t add, size_t remove)
         dev->peak_bytes = dev->bytes;
 }
 
+/* A wish, for the whole pages inside: blocks that all began on such a page would share few lines of
+ * the caches. */
+static void ask_for_huge_pages(void *data, size_t bytes)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    const uintptr_t first = ((uintptr_t)data + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    const uintptr_t end = ((uintptr_t)data + bytes) / HUGE_PAGE * HUGE_PAGE;
+    if (end > first)
+        madvise((char *)data + (first - (uintptr_t)data), end - first, MADV_HUGEPAGE);
+}
+
 void *dk_host_alloc(DkDevice *dev, size_t bytes)
 {
-    enum { LINE = 64, HUGE_PAGE = 2 << 20 };
-    if (bytes == 0 || bytes > SIZE_MAX - HUGE_PAGE)
-        return NULL;
-    const size_t align = bytes < HUGE_PAGE ? LINE : HUGE_PAGE;
+    enum { LINE = 64 };
     void *data = NULL;
-    if (posix_memalign(&data, align, (bytes + LINE - 1) / LINE * LINE) != 0)
+    if (bytes == 0 || bytes > SIZE_MAX - LINE ||
+        posix_memalign(&data, LINE, (bytes + LINE - 1) / LINE * LINE) != 0)
         return NULL;
-    if (align == HUGE_PAGE) /* a wish; the tail would take a page of its own */
-        madvise(data, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    ask_for_huge_pages(data, bytes);
     dk_account(dev, bytes, 0);
     return data;
 }
