@@ -23,11 +23,11 @@ static char *own_file(const char *name)
     return g_build_filename(g_get_user_data_dir(), name, NULL);
 }
 
-/* A copy of a DiT's checkpoint, without its last `cut` bytes. */
-static char *write_checkpoint(const char *name, gsize cut)
+/* A copy of a file, without its last `cut` bytes: on the disk that models are on, as only such a
+ * one can be linked. */
+static char *write_copy(const char *path, const char *name, gsize cut)
 {
-    g_autofree char *from = golden("dit/forward-p2/weights.safetensors"), *bytes = NULL;
-    g_autofree char *file = own_file(name);
+    g_autofree char *from = golden(path), *bytes = NULL, *file = own_file(name);
     g_autoptr(GError) error = NULL;
     gsize length;
 
@@ -36,6 +36,11 @@ static char *write_checkpoint(const char *name, gsize cut)
     g_file_set_contents(file, bytes, (gssize)(length - cut), &error);
     g_assert_no_error(error);
     return g_steal_pointer(&file);
+}
+
+static char *write_checkpoint(const char *name, gsize cut)
+{
+    return write_copy("dit/forward-p2/weights.safetensors", name, cut);
 }
 
 /* The same with a number that is none: only reading the values tells. */
@@ -147,7 +152,8 @@ static void expect_refusal(const Import *import, const char *file, const char *w
 /* A checkpoint and its autoencoder, ready to be imported. */
 static void fill_in(const Import *import, const char *checkpoint)
 {
-    g_autofree char *tae = golden("autoencoder/tae-diffusers/diffusion_pytorch_model.safetensors");
+    g_autofree char *tae = write_copy(
+        "autoencoder/tae-diffusers/diffusion_pytorch_model.safetensors", "tae.safetensors", 0);
 
     choose(import, "import-checkpoint", checkpoint);
     choose(import, "import-autoencoder", tae);
@@ -211,7 +217,8 @@ static void says_what_it_is(void)
     kit_assert_has(kit_text(&import.kit, "import-facts"), "Autoencoder: tae, 0.2 million numbers");
     kit_assert_has(kit_text(&import.kit, "estimate"), "of memory. The files are linked");
     name = GTK_ENTRY(kit_find(&import.kit, "import-name"));
-    g_assert_cmpstr(gtk_entry_get_placeholder_text(name), ==, "DiT/2, 64 wide, 4 blocks, 128 pixels");
+    g_assert_cmpstr(gtk_entry_get_placeholder_text(name), ==,
+                    "DiT/2, 64 wide, 4 blocks, 128 pixels");
     choose(&import, "import-classes", names);
     kit_assert_has(kit_text(&import.kit, "import-facts"),
                    "10 classes, from “thing 0” to “thing 9”");
