@@ -75,26 +75,15 @@ static gboolean make_step_noise(DimSampler *sampler, GError **error)
     return sampler->step_noise || dim_fail_memory(error, "noise", n * sizeof *sampler->step_noise);
 }
 
-static gboolean make_roll_rows(DimSampler *sampler, GError **error)
+/* Two tables of the whole grid: from and back. */
+static gboolean make_rows(const DimSampler *sampler, gboolean wanted, gint32 **rows, GError **error)
 {
     const gsize n = 2 * (gsize)sampler->shape.grid.height * sampler->shape.grid.width;
 
-    if (!sampler->shape.grid.seamless)
+    if (!wanted)
         return TRUE;
-    sampler->roll_rows = g_try_new(gint32, n);
-    return sampler->roll_rows ||
-           dim_fail_memory(error, "order tables", n * sizeof *sampler->roll_rows);
-}
-
-static gboolean make_window_rows(DimSampler *sampler, GError **error)
-{
-    const gsize n = 2 * (gsize)sampler->shape.grid.height * sampler->shape.grid.width;
-
-    if (!dim_windows_wanted(&sampler->shape.grid))
-        return TRUE;
-    sampler->window_rows = g_try_new(gint32, n);
-    return sampler->window_rows ||
-           dim_fail_memory(error, "order tables", n * sizeof *sampler->window_rows);
+    *rows = g_try_new(gint32, n);
+    return *rows || dim_fail_memory(error, "order tables", n * sizeof **rows);
 }
 
 static gboolean set_up(DimSampler *sampler, const DimParams *params, GError **error)
@@ -113,7 +102,9 @@ static gboolean set_up(DimSampler *sampler, const DimParams *params, GError **er
     sampler->n_evaluations = sampler->steps * sampler->shape.method->stages;
     if (!make_times(sampler, error) ||
         !dim_workspace_open(&sampler->workspace, &sampler->shape, model->dk, model->net, error) ||
-        !make_roll_rows(sampler, error) || !make_window_rows(sampler, error) ||
+        !make_rows(sampler, sampler->shape.grid.seamless, &sampler->roll_rows, error) ||
+        !make_rows(sampler, dim_windows_wanted(&sampler->shape.grid), &sampler->window_rows,
+                   error) ||
         !fill_latent(sampler, params, error) || !make_step_noise(sampler, error))
         return FALSE;
     dk_write(model->dk, sampler->workspace.x, sampler->latent.data);
@@ -248,11 +239,12 @@ static DkTensor run_large(DimSampler *sampler, DkTensor x, const DimTime *now, i
     const DimGrid *grid = &sampler->shape.grid;
     DkDevice *dk = sampler->model->dk;
     DimPass *pass = choose(sampler, now, &sampler->workspace.pass, &sampler->workspace.solo);
-    gint32 *from = sampler->window_rows, *back = from + (gsize)grid->height * grid->width;
+    gint32 *from = sampler->window_rows;
     DimWindows windows;
 
     if (!dim_windows_wanted(grid))
         return run_pass(sampler, pass, x, now);
+    gint32 *back = from + (gsize)grid->height * grid->width;
     dim_windows_lay(&windows, grid, sampler->seed, k, k == sampler->n_evaluations - 1);
     for (int i = 0; i < windows.n_down; i++)
         for (int j = 0; j < windows.n_right; j++) {
