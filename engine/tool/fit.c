@@ -7,15 +7,18 @@
 
 #include <glib/gstdio.h>
 
+#include "json-file.h"
 #include "progress.h"
 #include "tool.h"
 #include "train-data.h"
 #include "train-model.h"
+#include "train-settings.h"
 
 typedef struct {
     ToolCommon common;
-    char *data, *output, *name, *license, *source;
+    char *data, *output, *scales, *name, *license, *source;
     int size;
+    DimCropParams crops;
     DimCodecParams params;
 } Options;
 
@@ -23,14 +26,12 @@ static gboolean read_pictures(const Options *o, ToolProgress *progress, DimDatas
                               GError **error)
 {
     DimTask reading = {0}, scaling = {0};
-    DimCropParams crops;
 
     tool_progress_task(progress, "reading", &reading);
     gboolean read = tool_dataset_read(dataset, o->data, &reading, error);
     if (read) {
-        dim_crop_params_init(&crops, o->size);
         tool_progress_task(progress, "scaling", &scaling);
-        read = dim_dataset_prepare(dataset, &crops, &scaling, error);
+        read = dim_dataset_prepare(dataset, &o->crops, &scaling, error);
     }
     tool_progress_task(progress, NULL, NULL);
     return read;
@@ -118,7 +119,7 @@ static gboolean fit(const Options *o, GError **error)
     return good;
 }
 
-static int run(const Options *o)
+static int run(Options *o)
 {
     GError *error = NULL;
 
@@ -128,6 +129,9 @@ static int run(const Options *o)
         return tool_usage("--model %s: expected --output with the folder to make", o->common.model);
     if (o->size < 16 || o->size > 8192)
         return tool_usage("--size %d: expected 16 to 8192", o->size);
+    dim_crop_params_init(&o->crops, o->size);
+    if (o->scales && !tool_settings_scales(o->scales, &o->crops))
+        return TOOL_USAGE;
     return fit(o, &error) ? TOOL_DONE : tool_failed(error);
 }
 
@@ -143,6 +147,9 @@ int tool_codec(int argc, char **argv)
          "Picture pixels a latent pixel, one way (8)", "N"},
         {"crops", 0, 0, G_OPTION_ARG_INT, &o.params.crops, "To fit it to (400)", "N"},
         {"size", 0, 0, G_OPTION_ARG_INT, &o.size, "Side of the crops (128)", "PIXELS"},
+        {"scales", 0, 0, G_OPTION_ARG_FILENAME, &o.scales,
+         "The pictures' shorter sides before they are cropped, as multiples of --size (1,1.5,2)",
+         "A,B,..."},
         {"name", 0, 0, G_OPTION_ARG_FILENAME, &o.name, "The model's name", "TEXT"},
         {"license", 0, 0, G_OPTION_ARG_FILENAME, &o.license, "The model's licence", "TEXT"},
         {"source", 0, 0, G_OPTION_ARG_FILENAME, &o.source, "Where the pictures come from", "TEXT"},
@@ -151,7 +158,7 @@ int tool_codec(int argc, char **argv)
 
     dim_codec_params_init(&o.params);
     const int status = tool_parse(&argc, &argv, entries, NULL, 0, &o.common) ? run(&o) : TOOL_USAGE;
-    char *texts[] = {o.data, o.output, o.name, o.license, o.source};
+    char *texts[] = {o.data, o.output, o.scales, o.name, o.license, o.source};
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
     tool_common_clear(&o.common);

@@ -13,6 +13,7 @@
 
 #include <glib/gstdio.h>
 
+#include "json-file.h"
 #include "train-data.h"
 #include "train-model.h"
 

@@ -9,6 +9,7 @@
 
 #include <glib/gstdio.h>
 
+#include "json-file.h"
 #include "tool.h"
 #include "train-recipe.h"
 

@@ -8,247 +8,76 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json-file.h"
+#include "setting.h"
 #include "tool.h"
 #include "train-recipe.h"
 
-typedef enum {
-    KIND_WHOLE,
-    KIND_REAL,
-    KIND_PAIR, /* of reals, each within the limits */
-    KIND_WORD, /* one of those in `words` */
-    KIND_SWITCH,
-    KIND_TEXT,
-    KIND_FILE,  /* kept as an absolute path */
-    KIND_MODEL, /* a model folder or an installed model's name, kept as an absolute path */
-    KIND_TIMES,
-} Kind;
-
-typedef struct {
-    const char *name;
-    Kind kind;
-    double min, max;
-    const char *initial;  /* as it would be given; NULL: none */
-    const char *words;    /* separated by | */
-    const char *key;      /* of backbone.config; NULL: no matter of the backbone */
-    const char *families; /* with such a key, separated by |; NULL: all */
-    gboolean later;  /* not in files of trainings that were begun before there was such a setting */
-    gboolean common; /* an option of every command */
-    gboolean free;   /* may change when a training goes on */
-    const char *argument, *help;
-} Setting;
-
+#define SCALES_MAX G_N_ELEMENTS(((DimCropParams *)NULL)->scales)
 #define WHOLE_MAX 9007199254740991.0
 #define BELOW_1 (1 - 1e-12)
 
 /* clang-format off */
 static const Setting table[] = {
-    {"family", KIND_WORD, .initial = "dim", .words = "dim|dit|diffussm", .later = TRUE, .argument = "NAME",
+    {"family", SETTING_WORD, .initial = "dim", .words = "dim|dit|diffussm", .later = TRUE, .argument = "NAME",
      .help = "Of the network: dim, dit or diffussm; dit and diffussm begin with their papers' settings"},
-    {"precision", KIND_WORD, .initial = "f32", .words = "f32|bf16", .later = TRUE, .common = TRUE},
-    {"data", KIND_FILE, .free = TRUE, .argument = "PATH", .help = "Pictures: a folder with a folder for each class, or a CSV"},
-    {"from", KIND_MODEL, .argument = "DIR", .help = "Go on from this model's weights, as a new training"},
-    {"autoencoder", KIND_MODEL, .argument = "DIR", .help = "Model folder whose autoencoder is taken; else a linear one is fitted"},
-    {"size", KIND_WHOLE, 16, 8192, "128", .argument = "PIXELS", .help = "Side of the crops to train on"},
-    {"add-class", KIND_TEXT, .argument = "NAME", .help = "Teach the model that --model names this class more, from --images"},
-    {"minutes", KIND_REAL, 0.05, 1e6, .free = TRUE, .argument = "N", .help = "With --add-class: about how long it takes (25)"},
-    {"replay", KIND_REAL, 0, 0.9, .argument = "R", .help = "With --add-class: share of samples that keep the other classes (0.5)"},
-    {"images-license", KIND_TEXT, .argument = "TEXT", .help = "With --add-class: the pictures' licence (as their owner says)"},
-    {"install", KIND_FILE, .free = TRUE, .argument = "DIR", .help = "Where a model with a new class goes (with --add-class: --output)"},
-    {"name", KIND_TEXT, .free = TRUE, .argument = "TEXT", .help = "The model's name"},
-    {"license", KIND_TEXT, .free = TRUE, .argument = "TEXT", .help = "The model's licence"},
-    {"source", KIND_TEXT, .free = TRUE, .argument = "TEXT", .help = "Where the pictures come from"},
-    {"width", KIND_WHOLE, 1, 8192, "256", .key = "hidden_size", .argument = "N", .help = "Channels of a token"},
-    {"depth", KIND_WHOLE, 1, 8192, "9", .key = "depth", .argument = "N", .help = "Blocks, an odd number"},
-    {"states", KIND_WHOLE, 1, 1024, "16", .key = "d_state", .families = "dim|diffussm", .argument = "N",
+    {"precision", SETTING_WORD, .initial = "f32", .words = "f32|bf16", .later = TRUE, .common = TRUE},
+    {"data", SETTING_FILE, .free = TRUE, .argument = "PATH", .help = "Pictures: a folder with a folder for each class, or a CSV"},
+    {"from", SETTING_MODEL, .argument = "DIR", .help = "Go on from this model's weights, as a new training"},
+    {"autoencoder", SETTING_MODEL, .argument = "DIR", .help = "Model folder whose autoencoder is taken; else a linear one is fitted"},
+    {"size", SETTING_WHOLE, 16, 8192, .initial = "128", .argument = "PIXELS", .help = "Side of the crops to train on"},
+    {"add-class", SETTING_TEXT, .argument = "NAME", .help = "Teach the model that --model names this class more, from --images"},
+    {"minutes", SETTING_REAL, 0.05, 1e6, .free = TRUE, .argument = "N", .help = "With --add-class: about how long it takes (25)"},
+    {"replay", SETTING_REAL, 0, 0.9, .argument = "R", .help = "With --add-class: share of samples that keep the other classes (0.5)"},
+    {"images-license", SETTING_TEXT, .argument = "TEXT", .help = "With --add-class: the pictures' licence (as their owner says)"},
+    {"install", SETTING_FILE, .free = TRUE, .argument = "DIR", .help = "Where a model with a new class goes (with --add-class: --output)"},
+    {"name", SETTING_TEXT, .free = TRUE, .argument = "TEXT", .help = "The model's name"},
+    {"license", SETTING_TEXT, .free = TRUE, .argument = "TEXT", .help = "The model's licence"},
+    {"source", SETTING_TEXT, .free = TRUE, .argument = "TEXT", .help = "Where the pictures come from"},
+    {"width", SETTING_WHOLE, 1, 8192, .initial = "256", .key = "hidden_size", .argument = "N", .help = "Channels of a token"},
+    {"depth", SETTING_WHOLE, 1, 8192, .initial = "9", .key = "depth", .argument = "N", .help = "Blocks, an odd number"},
+    {"states", SETTING_WHOLE, 1, 1024, .initial = "16", .key = "d_state", .families = "dim|diffussm", .argument = "N",
      .help = "States of each channel's scan"},
-    {"patch", KIND_WHOLE, 1, 64, "2", .key = "patch_size", .argument = "N", .help = "Latent pixels a token, one way"},
-    {"pads", KIND_WORD, .initial = "lateral", .words = "lateral|rho_pad|none", .key = "pad_schedule", .families = "dim", .argument = "NAME",
+    {"patch", SETTING_WHOLE, 1, 64, .initial = "2", .key = "patch_size", .argument = "N", .help = "Latent pixels a token, one way"},
+    {"pads", SETTING_WORD, .initial = "lateral", .words = "lateral|rho_pad|none", .key = "pad_schedule", .families = "dim", .argument = "NAME",
      .help = "Tokens at the ends of rows: lateral, rho_pad or none"},
-    {"final-conv", KIND_SWITCH, .initial = "no", .key = "final_conv", .families = "dim", .argument = "yes|no",
+    {"final-conv", SETTING_SWITCH, .initial = "no", .key = "final_conv", .families = "dim", .argument = "yes|no",
      .help = "A convolution at the end"},
-    {"heads", KIND_WHOLE, 1, 8192, "4", .key = "num_heads", .families = "dit", .argument = "N", .help = "Of the attention"},
-    {"hourglass", KIND_WHOLE, 1, 8192, "2", .key = "hourglass_ratio", .families = "diffussm", .argument = "N",
+    {"heads", SETTING_WHOLE, 1, 8192, .initial = "4", .key = "num_heads", .families = "dit", .argument = "N", .help = "Of the attention"},
+    {"hourglass", SETTING_WHOLE, 1, 8192, .initial = "2", .key = "hourglass_ratio", .families = "diffussm", .argument = "N",
      .help = "Positions that a token stands for between the scans"},
-    {"variances", KIND_SWITCH, .initial = "yes", .key = "learn_sigma", .families = "dit|diffussm", .argument = "yes|no",
+    {"variances", SETTING_SWITCH, .initial = "yes", .key = "learn_sigma", .families = "dit|diffussm", .argument = "yes|no",
      .help = "The network predicts variances, too"},
-    {"prediction", KIND_WORD, .initial = "v", .words = "v|epsilon", .argument = "NAME", .help = "v or epsilon"},
-    {"schedule", KIND_WORD, .initial = "linear", .words = "linear|scaled_linear", .argument = "NAME",
+    {"prediction", SETTING_WORD, .initial = "v", .words = "v|epsilon", .argument = "NAME", .help = "v or epsilon"},
+    {"schedule", SETTING_WORD, .initial = "linear", .words = "linear|scaled_linear", .argument = "NAME",
      .help = "Noise schedule: linear or scaled_linear"},
-    {"steps", KIND_WHOLE, 1, 1e9, .free = TRUE, .argument = "N", .help = "Steps in all; more of them let a finished training go on"},
-    {"batch", KIND_WHOLE, 1, 65536, "32", .argument = "N", .help = "Samples a step, over all processes"},
-    {"micro-batch", KIND_WHOLE, 0, 65536, "0", .free = TRUE, .argument = "N", .help = "Samples at a time, to save memory; 0: by itself"},
-    {"rate", KIND_REAL, 1e-12, 1, "0.001", .argument = "R", .help = "Learning rate after warm-up"},
-    {"rate-floor", KIND_REAL, 0, 1, "0.02", .argument = "R", .help = "Part of it that a cosine leaves at the end; 1: constant"},
-    {"warmup", KIND_WHOLE, 0, 1e9, "100", .argument = "STEPS", .help = "Steps with a rate that rises from 0"},
-    {"betas", KIND_PAIR, 0, BELOW_1, "0.9,0.99", .argument = "B1,B2", .help = "AdamW's"},
-    {"decay", KIND_REAL, 0, 10, "0.01", .argument = "R", .help = "AdamW's weight decay"},
-    {"clip", KIND_REAL, 0, 1e9, "1", .argument = "NORM", .help = "Largest norm of the gradient; 0: any"},
-    {"average", KIND_REAL, 0, BELOW_1, "0.999", .argument = "R", .help = "Moving average of the weights, a step"},
-    {"label-drop", KIND_REAL, 0, 0.9, "0.1", .argument = "R", .help = "Share of samples trained without their class"},
-    {"times", KIND_TIMES, .initial = "uniform", .argument = "HOW", .help = "Noise levels: uniform or logit-normal[:MEAN,DEVIATION]"},
-    {"seed", KIND_WHOLE, 0, WHOLE_MAX, "0", .argument = "K", .help = "Of all that is random"},
-    {"store", KIND_WORD, .initial = "f32", .words = "f32|bf16", .free = TRUE, .argument = "TYPE",
+    {"steps", SETTING_WHOLE, 1, 1e9, .free = TRUE, .argument = "N", .help = "Steps in all; more of them let a finished training go on"},
+    {"batch", SETTING_WHOLE, 1, 65536, .initial = "32", .argument = "N", .help = "Samples a step, over all processes"},
+    {"micro-batch", SETTING_WHOLE, 0, 65536, .initial = "0", .free = TRUE, .argument = "N", .help = "Samples at a time, to save memory; 0: by itself"},
+    {"rate", SETTING_REAL, 1e-12, 1, .initial = "0.001", .argument = "R", .help = "Learning rate after warm-up"},
+    {"rate-floor", SETTING_REAL, 0, 1, .initial = "0.02", .argument = "R", .help = "Part of it that a cosine leaves at the end; 1: constant"},
+    {"warmup", SETTING_WHOLE, 0, 1e9, .initial = "100", .argument = "STEPS", .help = "Steps with a rate that rises from 0"},
+    {"betas", SETTING_REALS, 0, BELOW_1, 2, 2, "0.9,0.99", .argument = "B1,B2", .help = "AdamW's"},
+    {"decay", SETTING_REAL, 0, 10, .initial = "0.01", .argument = "R", .help = "AdamW's weight decay"},
+    {"clip", SETTING_REAL, 0, 1e9, .initial = "1", .argument = "NORM", .help = "Largest norm of the gradient; 0: any"},
+    {"average", SETTING_REAL, 0, BELOW_1, .initial = "0.999", .argument = "R", .help = "Moving average of the weights, a step"},
+    {"label-drop", SETTING_REAL, 0, 0.9, .initial = "0.1", .argument = "R", .help = "Share of samples trained without their class"},
+    {"times", SETTING_TIMES, .initial = "uniform", .argument = "HOW", .help = "Noise levels: uniform or logit-normal[:MEAN,DEVIATION]"},
+    {"scales", SETTING_REALS, 1, 64, 1, SCALES_MAX, "1,1.5,2", .later = TRUE, .argument = "A,B,...",
+     .help = "The pictures' shorter sides before they are cropped, as multiples of --size"},
+    {"flips", SETTING_REALS, 0, 1, 2, 2, "0.5,0.25", .later = TRUE, .argument = "X,Y", .help = "Share of crops that are mirrored left-right, up-down"},
+    {"turns", SETTING_REAL, 0, 1, .initial = "0.25", .later = TRUE, .argument = "R", .help = "Share of crops whose rows and columns are exchanged"},
+    {"recolour", SETTING_REALS, 0, 1, 3, 3, "0.12,0.06,0.04", .later = TRUE, .argument = "G,S,T",
+     .help = "Change of crops' colours: gain 1 - G to 1 + G, deviation of a shift and of a tint"},
+    {"seed", SETTING_WHOLE, 0, WHOLE_MAX, .initial = "0", .argument = "K", .help = "Of all that is random"},
+    {"store", SETTING_WORD, .initial = "f32", .words = "f32|bf16", .free = TRUE, .argument = "TYPE",
      .help = "Numbers in the model's file: f32 or bf16"},
-    {"checkpoint-every", KIND_REAL, 0, 1e6, "5", .free = TRUE, .argument = "MINUTES", .help = "0: after each step"},
-    {"sheet-every", KIND_REAL, 0, 1e6, "30", .free = TRUE, .argument = "MINUTES", .help = "A sheet of pictures; 0: only at the end"},
+    {"checkpoint-every", SETTING_REAL, 0, 1e6, .initial = "5", .free = TRUE, .argument = "MINUTES", .help = "0: after each step"},
+    {"sheet-every", SETTING_REAL, 0, 1e6, .initial = "30", .free = TRUE, .argument = "MINUTES", .help = "A sheet of pictures; 0: only at the end"},
 };
 /* clang-format on */
 
 #define SAMPLES_INITIAL 500000
-
-/* ---- words and values ---- */
-
-/* A number as its fifteen digits say it, which is what the file keeps. */
-static gboolean read_real(const char *text, double *value)
-{
-    char digits[G_ASCII_DTOSTR_BUF_SIZE], *end = NULL;
-    const double read = g_ascii_strtod(text, &end);
-
-    if (end == text || *end || !isfinite(read))
-        return FALSE;
-    *value = g_ascii_strtod(g_ascii_formatd(digits, sizeof digits, "%.15g", read), NULL);
-    return TRUE;
-}
-
-static gboolean read_pair(const char *text, double pair[2])
-{
-    g_auto(GStrv) parts = g_strsplit(text, ",", 2);
-
-    return g_strv_length(parts) == 2 && read_real(parts[0], &pair[0]) &&
-           read_real(parts[1], &pair[1]);
-}
-
-static gboolean read_times(const char *text, DimTrainParams *params)
-{
-    static const char logit[] = "logit-normal";
-    double pair[2] = {0, 1.2};
-
-    if (!strcmp(text, "uniform")) {
-        params->times = DIM_TIMES_UNIFORM;
-        return TRUE;
-    }
-    if (strncmp(text, logit, strlen(logit)))
-        return FALSE;
-    text += strlen(logit);
-    if (*text && (*text != ':' || !read_pair(text + 1, pair) || fabs(pair[0]) > 100 ||
-                  !(pair[1] > 0 && pair[1] <= 100)))
-        return FALSE;
-    params->times = DIM_TIMES_LOGIT_NORMAL;
-    params->times_mean = pair[0];
-    params->times_deviation = pair[1];
-    return TRUE;
-}
-
-static json_t *value_of(const Setting *s, const char *word)
-{
-    gint64 whole;
-    double pair[2];
-    g_autofree char *found = NULL, *path = NULL;
-
-    switch (s->kind) {
-    case KIND_WHOLE:
-        return g_ascii_string_to_signed(word, 10, G_MININT64, G_MAXINT64, &whole, NULL)
-                   ? json_integer(whole)
-                   : NULL;
-    case KIND_REAL:
-        return read_real(word, pair) ? json_real(pair[0]) : NULL;
-    case KIND_PAIR:
-        return read_pair(word, pair) ? json_pack("[f, f]", pair[0], pair[1]) : NULL;
-    case KIND_SWITCH:
-        return !strcmp(word, "yes") ? json_true() : !strcmp(word, "no") ? json_false() : NULL;
-    case KIND_FILE:
-        path = *word ? g_canonicalize_filename(word, NULL) : NULL;
-        return path ? json_string(path) : NULL;
-    case KIND_MODEL:
-        found = *word ? dim_model_find(word, NULL) : NULL;
-        path = found ? g_canonicalize_filename(found, NULL) : NULL;
-        return path ? json_string(path) : NULL;
-    default:
-        return json_string(word); /* NULL where it is no UTF-8 */
-    }
-}
-
-static gboolean in_range(const Setting *s, const json_t *value)
-{
-    return json_is_number(value) && json_number_value(value) >= s->min &&
-           json_number_value(value) <= s->max;
-}
-
-/* Of those separated by |; words NULL: any. */
-static gboolean is_one_of(const char *words, const char *word)
-{
-    g_auto(GStrv) all = g_strsplit(words ? words : word, "|", -1);
-
-    return g_strv_contains((const char *const *)all, word);
-}
-
-static gboolean fits(const Setting *s, const json_t *value)
-{
-    DimTrainParams unused;
-
-    switch (s->kind) {
-    case KIND_WHOLE:
-        return json_is_integer(value) && in_range(s, value);
-    case KIND_REAL:
-        return in_range(s, value);
-    case KIND_PAIR:
-        return json_array_size(value) == 2 && in_range(s, json_array_get(value, 0)) &&
-               in_range(s, json_array_get(value, 1));
-    case KIND_SWITCH:
-        return json_is_boolean(value);
-    case KIND_WORD:
-        return json_is_string(value) && is_one_of(s->words, json_string_value(value));
-    case KIND_TIMES:
-        return json_is_string(value) && read_times(json_string_value(value), &unused);
-    default:
-        return json_is_string(value);
-    }
-}
-
-/* g_free */
-static char *expectation(const Setting *s)
-{
-    g_autofree char *range = s->max < 1 && s->min == 0 && s->max > 0.99
-                                 ? g_strdup("from 0 to below 1")
-                                 : g_strdup_printf("from %.16g to %.16g", s->min, s->max);
-
-    switch (s->kind) {
-    case KIND_WHOLE:
-        return g_strdup_printf("a whole number %s", range);
-    case KIND_REAL:
-        return g_strdup_printf("a number %s", range);
-    case KIND_PAIR:
-        return g_strdup_printf("two numbers with a comma between them, each %s", range);
-    case KIND_SWITCH:
-        return g_strdup("yes or no");
-    case KIND_WORD:
-        return g_strdup_printf("one of %s", s->words);
-    case KIND_TIMES:
-        return g_strdup("uniform or logit-normal[:MEAN,DEVIATION]");
-    case KIND_MODEL:
-        return g_strdup("a model folder, or the name of an installed model");
-    default:
-        return g_strdup("a text in UTF-8");
-    }
-}
-
-/* As it would be given. g_free */
-static char *print_value(const json_t *value)
-{
-    if (json_is_string(value))
-        return g_strdup(json_string_value(value));
-    if (json_is_boolean(value))
-        return g_strdup(json_is_true(value) ? "yes" : "no");
-    if (json_is_array(value)) {
-        g_autofree char *a = print_value(json_array_get(value, 0));
-        g_autofree char *b = print_value(json_array_get(value, 1));
-        return g_strdup_printf("%s,%s", a, b);
-    }
-    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-    char *copy = g_strdup(text);
-    free(text);
-    return copy;
-}
 
 /* ---- options ---- */
 
@@ -271,18 +100,28 @@ void tool_settings_entries(GOptionEntry *entries, char **words, GPtrArray *texts
     }
 }
 
+/* NULL after a usage mistake, with one line. */
+static json_t *parse(const Setting *s, const char *word)
+{
+    json_t *value = tool_setting_value(s, word);
+
+    if (value && tool_setting_fits(s, value))
+        return value;
+    g_autofree char *expected = tool_setting_expectation(s);
+    tool_usage("--%s %s: expected %s", s->name, word, expected);
+    json_decref(value);
+    return NULL;
+}
+
 json_t *tool_settings_parse(char *const *words)
 {
     json_t *given = json_object();
 
     for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
-        json_t *value = words[i] ? value_of(&table[i], words[i]) : NULL;
+        json_t *value = words[i] ? parse(&table[i], words[i]) : NULL;
         if (!words[i])
             continue;
-        if (!value || !fits(&table[i], value)) {
-            g_autofree char *expected = expectation(&table[i]);
-            tool_usage("--%s %s: expected %s", table[i].name, words[i], expected);
-            json_decref(value);
+        if (!value) {
             json_decref(given);
             return NULL;
         }
@@ -291,13 +130,22 @@ json_t *tool_settings_parse(char *const *words)
     return given;
 }
 
+static const Setting *find(const char *name)
+{
+    gsize i = 0;
+
+    while (strcmp(table[i].name, name))
+        i++;
+    return &table[i];
+}
+
 /* ---- a new training ---- */
 
 static json_t *initial_value(const Setting *s, const char *family)
 {
     const char *own = tool_train_recipe(family, s->name), *word = own ? own : s->initial;
 
-    return word ? value_of(s, word) : NULL;
+    return word ? tool_setting_value(s, word) : NULL;
 }
 
 /* The options of the backbone as its configuration. */
@@ -307,7 +155,7 @@ static json_t *compose_backbone(const json_t *given, const char *family)
 
     for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
         json_t *value = json_object_get(given, table[i].name);
-        if (table[i].key && is_one_of(table[i].families, family))
+        if (table[i].key && tool_setting_one_of(table[i].families, family))
             json_object_set_new(config, table[i].key,
                                 value ? json_incref(value) : initial_value(&table[i], family));
     }
@@ -318,7 +166,8 @@ static json_t *compose_backbone(const json_t *given, const char *family)
 static gboolean check_families(const json_t *given, const char *family, GError **error)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(table); i++)
-        if (json_object_get(given, table[i].name) && !is_one_of(table[i].families, family))
+        if (json_object_get(given, table[i].name) &&
+            !tool_setting_one_of(table[i].families, family))
             return tool_refuse(error, DIM_ERROR_ARGUMENT,
                                "--%s: no setting of the family %s; expected a family of %s",
                                table[i].name, family, table[i].families);
@@ -391,7 +240,7 @@ static gboolean merge_backbone(const ToolSettings *settings, const json_t *given
             continue;
         json_t *stored = backbone_value(settings, &table[i]);
         const gboolean same = json_equal(stored, asked);
-        g_autofree char *now = print_value(stored), *word = print_value(asked);
+        g_autofree char *now = tool_setting_print(stored), *word = tool_setting_print(asked);
         json_decref(stored);
         if (!same)
             return tool_refuse(error, DIM_ERROR_ARGUMENT,
@@ -424,8 +273,8 @@ gboolean tool_settings_merge(ToolSettings *settings, const json_t *given, const 
         if (!value || s->key || !strcmp(name, "steps") || (stored && json_equal(stored, value)))
             continue;
         if (!s->free) {
-            g_autofree char *now = stored ? print_value(stored) : g_strdup("none");
-            g_autofree char *word = print_value(value);
+            g_autofree char *now = stored ? tool_setting_print(stored) : g_strdup("none");
+            g_autofree char *word = tool_setting_print(value);
             return tool_refuse(error, DIM_ERROR_ARGUMENT,
                                "--%s %s: %s was begun with %s; expected that or another folder",
                                name, word, run, now);
@@ -453,41 +302,6 @@ gboolean tool_settings_extend(ToolSettings *settings, gint64 steps, gint64 at, G
 
 /* ---- the file ---- */
 
-json_t *tool_json_load(const char *file, const char *what, GError **error)
-{
-    json_error_t fault;
-    g_autofree char *text = NULL;
-    g_autoptr(GError) reading = NULL;
-    gsize length;
-
-    if (!g_file_get_contents(file, &text, &length, &reading)) {
-        g_set_error(error, DIM_ERROR, DIM_ERROR_FILE, "%s: cannot be read: %s; expected %s", file,
-                    reading->message, what);
-        return NULL;
-    }
-    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &fault);
-    if (json_is_object(root))
-        return root;
-    g_set_error(error, DIM_ERROR, DIM_ERROR_FORMAT, "%s: %s; expected %s", file,
-                root ? "is no JSON object" : fault.text, what);
-    json_decref(root);
-    return NULL;
-}
-
-gboolean tool_json_save(const json_t *root, const char *file, GError **error)
-{
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
-    DimOutput *output = dim_output_open(file, error);
-
-    if (output) {
-        fprintf(dim_output_stream(output), "%s\n", text);
-        free(text);
-        return dim_output_commit(&output, error);
-    }
-    free(text);
-    return FALSE;
-}
-
 static gboolean spoilt(GError **error, const char *file, const char *what)
 {
     g_set_error(error, DIM_ERROR, DIM_ERROR_FORMAT,
@@ -503,12 +317,12 @@ static gboolean check_values(const json_t *values, const char *file, GError **er
         const json_t *value = json_object_get(values, s->name);
         const gboolean needed = s->initial || !strcmp(s->name, "data") || !strcmp(s->name, "steps");
         g_autofree char *what = NULL;
-        if (s->key || (!value && !needed) || (value && fits(s, value)))
+        if (s->key || (!value && !needed) || (value && tool_setting_fits(s, value)))
             continue;
         if (!value)
             what = g_strdup_printf("settings.%s is missing", s->name);
         else {
-            g_autofree char *expected = expectation(s);
+            g_autofree char *expected = tool_setting_expectation(s);
             what = g_strdup_printf("settings.%s is not %s", s->name, expected);
         }
         return spoilt(error, file, what);
@@ -584,8 +398,8 @@ void tool_settings_params(const ToolSettings *settings, DimTrainParams *params)
     params->micro_batch = (int)tool_settings_whole(settings, "micro-batch");
     params->rate = tool_settings_real(settings, "rate");
     params->rate_floor = tool_settings_real(settings, "rate-floor");
-    params->beta1 = json_number_value(json_array_get(betas, 0));
-    params->beta2 = json_number_value(json_array_get(betas, 1));
+    params->beta1 = tool_setting_real_at(betas, 0);
+    params->beta2 = tool_setting_real_at(betas, 1);
     params->decay = tool_settings_real(settings, "decay");
     params->clip = tool_settings_real(settings, "clip");
     params->average = tool_settings_real(settings, "average");
@@ -593,5 +407,37 @@ void tool_settings_params(const ToolSettings *settings, DimTrainParams *params)
     params->seed = tool_settings_whole(settings, "seed");
     if (!strcmp(tool_settings_text(settings, "precision"), "bf16"))
         params->precision = DIM_PRECISION_BF16;
-    read_times(tool_settings_text(settings, "times"), params);
+    tool_setting_times(tool_settings_text(settings, "times"), params);
+}
+
+static void set_scales(const json_t *factors, DimCropParams *crops)
+{
+    crops->n_scales = (int)json_array_size(factors);
+    for (int i = 0; i < crops->n_scales; i++)
+        crops->scales[i] = (int)lround(crops->size * tool_setting_real_at(factors, (gsize)i));
+}
+
+gboolean tool_settings_scales(const char *word, DimCropParams *crops)
+{
+    json_t *factors = parse(find("scales"), word);
+
+    if (factors)
+        set_scales(factors, crops);
+    json_decref(factors);
+    return factors != NULL;
+}
+
+void tool_settings_crops(const ToolSettings *settings, DimCropParams *crops)
+{
+    const json_t *flips = json_object_get(settings->values, "flips");
+    const json_t *recolour = json_object_get(settings->values, "recolour");
+
+    dim_crop_params_init(crops, (int)tool_settings_whole(settings, "size"));
+    set_scales(json_object_get(settings->values, "scales"), crops);
+    crops->flip_x = tool_setting_real_at(flips, 0);
+    crops->flip_y = tool_setting_real_at(flips, 1);
+    crops->turn = tool_settings_real(settings, "turns");
+    crops->gain = tool_setting_real_at(recolour, 0);
+    crops->shift = tool_setting_real_at(recolour, 1);
+    crops->tint = tool_setting_real_at(recolour, 2);
 }

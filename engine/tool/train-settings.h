@@ -8,7 +8,7 @@
 
 #include "engine/dim-train.h"
 
-/* Values are JSON: numbers, texts, lists of two numbers, truth values, by the names of the options.
+/* Values are JSON: numbers, texts, lists of numbers, truth values, by the names of the options.
  */
 typedef struct {
     json_t *values;   /* of every setting but the backbone's, each of its type and in range */
@@ -46,9 +46,10 @@ gint64 tool_settings_whole(const ToolSettings *settings, const char *name);
 double tool_settings_real(const ToolSettings *settings, const char *name);
 const char *tool_settings_text(const ToolSettings *settings, const char *name); /* NULL: none */
 void tool_settings_params(const ToolSettings *settings, DimTrainParams *params);
+void tool_settings_crops(const ToolSettings *settings, DimCropParams *crops);
 
-/* A file with a JSON object at its root; `what` is what was expected, for the error. */
-json_t *tool_json_load(const char *file, const char *what, GError **error);
-gboolean tool_json_save(const json_t *root, const char *file, GError **error);
+/* As --scales, for other commands; FALSE after a usage mistake, with one line. crops->size is set.
+ */
+gboolean tool_settings_scales(const char *word, DimCropParams *crops);
 
 #endif

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "json-file.h"
 #include "train-class.h"
 #include "train-data.h"
 #include "train-model.h"
@@ -195,7 +196,7 @@ static gboolean read_pictures(ToolTrain *t, gboolean *changed, GError **error)
     tool_progress_task(t->progress, "reading", &reading);
     t->dataset = dim_dataset_new();
     keep_classes(t);
-    dim_crop_params_init(&crops, (int)tool_settings_whole(&t->settings, "size"));
+    tool_settings_crops(&t->settings, &crops);
     gboolean good = (tool_settings_text(&t->settings, "add-class")
                          ? tool_train_class_read(t, &crops, &reading, error)
                          : read_into(t, &reading, error) &&

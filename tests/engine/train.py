@@ -5,6 +5,7 @@
 """
 import json
 import os
+import random
 import resource
 import shutil
 import signal
@@ -295,6 +296,49 @@ class Train(unittest.TestCase):
         self.assertIn("12 of 14 steps", self.dim("train", "--output", "run").stdout)
         self.assertIn("new", self.begin("new", status=1, preexec_fn=limit).stderr)
 
+    # ---- crops
+
+    def codec_of(self, run, *arguments):
+        """Mean [3, 8, 8] and basis vectors, each [3, 8, 8], of the autoencoder that a training fits to its crops."""
+        self.dim("train", "--data", "pictures", "--output", run, *TINY, "--batch", 2, "--steps", 1, *arguments)
+        data = self.read(run, "model", "codec.safetensors")
+        tensors, start = header(data), 8 + struct.unpack("<Q", data[:8])[0]
+
+        def numbers(name):
+            a, b = tensors[name]["data_offsets"]
+            return struct.unpack(f"<{(b - a) // 4}f", data[start + a:start + b])
+        mean, basis = numbers("mean"), numbers("basis")
+        count = len(basis) // len(mean)
+        return mean, [basis[i::count] for i in range(count)]
+
+    def test_stripes_are_turned(self):
+        """What is fitted to upright stripes varies across them only, and along them only where all are turned."""
+        dice = random.Random(1)
+        os.makedirs(self.path("pictures", "stripes"))
+        for i in range(3):
+            row = [[dice.randrange(256) for _ in range(3)] for _ in range(48)]
+            train_pictures.write_png(self.path("pictures", "stripes", f"{i}.png"), 48, lambda x, y: row[x])
+
+        def varies(vector, step):
+            return max(abs(a - vector[j + step]) for j, a in enumerate(vector) if j // step % 8 < 7) > 1e-3
+        for turns, across in ((0, 1), (1, 8)):
+            _, vectors = self.codec_of(f"turns-{turns}", "--turns", turns)
+            self.assertTrue(any(varies(v, across) for v in vectors))
+            self.assertFalse(any(varies(v, 9 - across) for v in vectors))
+
+    def test_colours_and_scales_of_crops(self):
+        os.makedirs(self.path("pictures", "dots"))
+        train_pictures.write_png(self.path("pictures", "dots", "0.png"), 64,
+                                 lambda x, y: [255, 0, 0] if (x + y) % 2 else [127, 0, 0])
+        mean, _ = self.codec_of("plain", "--scales", 2, "--recolour", "0,0,0", "--flips", "1,0")
+        self.assertAlmostEqual(sum(mean[:64]) / 64, (127 + 255) / 255 - 1, delta=1e-4)
+        self.assertEqual([round(value, 5) for value in mean[64:]], [-1] * 128)
+        self.assertGreater(max(mean[:64]) - min(mean[:64]), 1e-4)
+        smooth, _ = self.codec_of("small", "--scales", 1, "--recolour", "0,0,0")  # two pixels, averaged
+        self.assertAlmostEqual(max(smooth[:64]), min(smooth[:64]), delta=1e-6)
+        brighter, _ = self.codec_of("bright", "--scales", 2, "--recolour", "0,0,1")
+        self.assertGreater(brighter[64], -0.9)
+
     # ---- beginning
 
     def test_usage(self):
@@ -303,7 +347,8 @@ class Train(unittest.TestCase):
                           ["--final-conv", "maybe"], ["--label-drop", "1"], ["--steps", "0"], ["--seed", "-1"],
                           ["--stop-after", "0"], ["--samples", "100"], ["--model", "x"], ["--precision", "f16"],
                           ["--from", "nowhere"], ["--colour"], ["word"], ["--size", "8"],
-                          ["--family", "vit"], ["--variances", "some"]):
+                          ["--family", "vit"], ["--variances", "some"], ["--scales", "0.5"], ["--scales", "1,x"],
+                          ["--scales", ",".join("123456789")], ["--flips", "0.5"], ["--turns", "2"], ["--recolour", "0,0"]):
             with self.subTest(arguments):
                 self.begin("run", *arguments, status=2)
         self.dim("train", "--data", self.data, status=2)
