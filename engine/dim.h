@@ -139,6 +139,7 @@ typedef struct {
     int      steps;
     double   guidance;
     double   theta, eta, t; /* upsample guidance, dim.md section 10 */
+    gboolean windows;    /* sizes above the native one are evaluated in windows of it */
 } DimDefaults;
 
 typedef struct {
@@ -345,7 +346,7 @@ typedef struct {
     DimPrecision precision;     /* precision=auto|f32|bf16 */
     int          tile;          /* tile=N; -1 */
     DimSeamless  seamless;      /* seamless=off|x|y|both */
-    gboolean     windows;       /* windows=off|on */
+    int          windows;       /* windows=off|on: 0, 1; -1: as the model's defaults say */
     double       guidance_low, guidance_high; /* guidance-interval=LO,HI; 0, 1 */
     DimRng       rng;           /* rng=philox|torch */
 } DimOptions;

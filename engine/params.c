@@ -23,6 +23,7 @@ void dim_params_init(DimParams *params, const DimModelInfo *info)
         .guidance = info->unconditional_class < 0 ? 1 : info->defaults.guidance,
         .sampler = info->defaults.sampler,
         .upsample = DIM_UPSAMPLE_AUTO,
+        .windows = info->defaults.windows,
         .tile = -1,
         .guidance_high = 1,
     };

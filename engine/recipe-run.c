@@ -108,8 +108,11 @@ static gboolean set_option(DimOptions *options, const char *name, const char *va
 
 gboolean dim_recipe_options(const DimRecipe *recipe, DimOptions *options, GError **error)
 {
-    DimOptions read = {
-        .device = "auto", .precision = DIM_PRECISION_AUTO, .tile = -1, .guidance_high = 1};
+    DimOptions read = {.device = "auto",
+                       .precision = DIM_PRECISION_AUTO,
+                       .tile = -1,
+                       .windows = -1,
+                       .guidance_high = 1};
     g_auto(GStrv) words = g_strsplit_set(recipe->options, " \t\n", -1);
 
     for (char **word = words; *word; word++) {
@@ -173,7 +176,8 @@ gboolean dim_recipe_resolve(const DimRecipe *recipe, const DimModelInfo *info, D
     asked.guidance_low = options.guidance_low;
     asked.guidance_high = options.guidance_high;
     asked.rng = options.rng;
-    asked.windows = options.windows;
+    if (options.windows >= 0)
+        asked.windows = options.windows;
     if (recipe->width != 0)
         asked.width = recipe->width;
     if (recipe->height != 0)
@@ -233,7 +237,7 @@ static char *device_name(const DimDevice *device)
 
 /* Those that decide about the picture. */
 static char *record_options(const DimOptions *options, const char *precision,
-                            const DimParams *params)
+                            const DimParams *params, const DimModelInfo *info)
 {
     GString *text = g_string_new(NULL);
 
@@ -248,8 +252,9 @@ static char *record_options(const DimOptions *options, const char *precision,
         g_string_append_c(text, ',');
         dim_text_append_number(text, params->guidance_high);
     }
-    if (params->windows)
-        g_string_append(text, " windows=on");
+    if ((params->windows || info->defaults.windows) &&
+        MAX(params->width, params->height) > info->native_size)
+        g_string_append_printf(text, " windows=%s", params->windows ? "on" : "off");
     if (params->rng)
         g_string_append_printf(text, " rng=%s", dim_rng_names()[params->rng]);
     return g_string_free(text, FALSE);
@@ -275,7 +280,7 @@ void dim_recipe_record(DimRecipe *record, const DimModel *model, const DimParams
     put(&record->sampler, g_strdup(params->sampler));
     put(&record->upsample,
         grid.upsample > 1 ? g_strdup_printf("%d", grid.upsample) : g_strdup("off"));
-    put(&record->options, record_options(options, precision, params));
+    put(&record->options, record_options(options, precision, params, info));
     put(&record->model_hash, g_strdup(model_hash ? model_hash : ""));
     put(&record->device, device_name(model->device));
     put(&record->precision, g_strdup(precision));

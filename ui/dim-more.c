@@ -26,7 +26,8 @@ struct _DimMore
   GtkWidget  *scroll, *grid;
   DimSpin    *steps, *guidance, *low, *high, *threads;
   GtkWidget  *seamless, *windows, *sampler, *rng, *precision, *device;
-  gboolean    showing; /* values come from the recipe, not from a person */
+  gboolean    in_windows; /* the model's default */
+  gboolean    showing;    /* values come from the recipe, not from a person */
 };
 
 static guint signals[N_SIGNALS];
@@ -166,12 +167,22 @@ fill_seamless (DimMore *more)
   refill (more->seamless, sides);
 }
 
+static const char *
+windows_id (gboolean on)
+{
+  return on ? "on" : "off";
+}
+
+/* What the model does by itself comes first. */
 static void
 fill_windows (DimMore *more)
 {
-  const char *ways[] = { "", _ ("in one piece"), "on", _ ("in windows"), NULL };
+  const char      *ways[] = { _ ("in one piece"), _ ("in windows") };
+  g_autofree char *first = g_strdup_printf (_ ("%s (default)"), ways[more->in_windows]);
+  const char      *entries[]
+      = { "", first, windows_id (!more->in_windows), ways[!more->in_windows], NULL };
 
-  refill (more->windows, ways);
+  refill (more->windows, entries);
 }
 
 /* All of it is seen where the screen has room for that and for the rest of the window, which the
@@ -257,6 +268,14 @@ dim_more_new (GtkSizeGroup *labels)
   return more;
 }
 
+static const char *
+active_id (GtkWidget *combo)
+{
+  const char *id = gtk_combo_box_get_active_id (GTK_COMBO_BOX (combo));
+
+  return id ? id : "";
+}
+
 /* Makes `id` the active entry; one that is not in the list is added, so that it is seen. */
 static void
 activate (GtkWidget *combo, const char *id)
@@ -302,6 +321,8 @@ dim_more_set_model (DimMore *more, const DimModelInfo *info)
   dim_spin_set_fallback (more->steps, info->defaults.steps);
   dim_spin_set_fallback (more->guidance,
                          info->unconditional_class < 0 ? 1 : info->defaults.guidance);
+  more->in_windows = info->defaults.windows;
+  fill_windows (more);
   fill_samplers (more, info);
   refill (more->rng, kinds);
   refill (more->precision, precisions);
@@ -323,6 +344,15 @@ show_option (GtkWidget *combo, const DimRecipe *recipe, const char *name)
   g_autofree char *value = dim_options_get (recipe->options, name);
 
   activate (combo, is_default (value) ? "" : value);
+}
+
+/* What the model does by itself is its first entry, said or not. */
+static void
+show_windows (DimMore *more, const DimRecipe *recipe)
+{
+  g_autofree char *value = dim_options_get (recipe->options, "windows");
+
+  activate (more->windows, g_str_equal (value, windows_id (more->in_windows)) ? "" : value);
 }
 
 /* Ends at their defaults are not set. The ranges first, so that none stands in the way. */
@@ -354,7 +384,7 @@ dim_more_show (DimMore *more, const DimRecipe *recipe)
   activate (more->sampler, recipe->sampler);
   show_interval (more, recipe);
   show_option (more->seamless, recipe, "seamless");
-  show_option (more->windows, recipe, "windows");
+  show_windows (more, recipe);
   show_option (more->rng, recipe, "rng");
   show_option (more->precision, recipe, "precision");
   show_option (more->device, recipe, "device");
@@ -362,18 +392,34 @@ dim_more_show (DimMore *more, const DimRecipe *recipe)
   more->showing = FALSE;
 }
 
+static void
+set_option (DimRecipe *recipe, const char *name, const char *value)
+{
+  char *options = dim_options_set (recipe->options, name, value);
+
+  g_free (recipe->options);
+  recipe->options = options;
+}
+
 /* Sets the option, unless it stands there in other words for the same. */
 static void
 read_option (DimRecipe *recipe, const char *name, const char *value)
 {
   g_autofree char *old = dim_options_get (recipe->options, name);
-  char            *options;
 
-  if (g_strcmp0 (old, value) == 0 || (!*value && is_default (old)))
-    return;
-  options = dim_options_set (recipe->options, name, value);
-  g_free (recipe->options);
-  recipe->options = options;
+  if (!g_str_equal (old, value) && (*value || !is_default (old)))
+    set_option (recipe, name, value);
+}
+
+/* The model's default where the recipe says it in words stays said. */
+static void
+read_windows (DimMore *more, DimRecipe *recipe)
+{
+  g_autofree char *old = dim_options_get (recipe->options, "windows");
+  const char      *value = active_id (more->windows);
+
+  if (!g_str_equal (old, value) && (*value || !g_str_equal (old, windows_id (more->in_windows))))
+    set_option (recipe, "windows", value);
 }
 
 static void
@@ -393,14 +439,6 @@ read_interval (DimMore *more, DimRecipe *recipe)
   read_option (recipe, "guidance-interval", value);
 }
 
-static const char *
-active_id (GtkWidget *combo)
-{
-  const char *id = gtk_combo_box_get_active_id (GTK_COMBO_BOX (combo));
-
-  return id ? id : "";
-}
-
 void
 dim_more_read (DimMore *more, DimRecipe *recipe)
 {
@@ -413,7 +451,7 @@ dim_more_read (DimMore *more, DimRecipe *recipe)
   recipe->sampler = g_strdup (active_id (more->sampler));
   read_interval (more, recipe);
   read_option (recipe, "seamless", active_id (more->seamless));
-  read_option (recipe, "windows", active_id (more->windows));
+  read_windows (more, recipe);
   read_option (recipe, "rng", active_id (more->rng));
   read_option (recipe, "precision", active_id (more->precision));
   read_option (recipe, "device", active_id (more->device));

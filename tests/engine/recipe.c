@@ -208,7 +208,7 @@ static void test_options(void)
     g_assert_cmpstr(options.device, ==, "auto");
     g_assert_cmpint(options.precision, ==, DIM_PRECISION_AUTO);
     g_assert_cmpint(options.seamless, ==, DIM_SEAMLESS_OFF);
-    g_assert_false(options.windows);
+    g_assert_cmpint(options.windows, ==, -1);
     g_assert_cmpfloat(options.guidance_low, ==, 0);
     g_assert_cmpfloat(options.guidance_high, ==, 1);
     g_assert_cmpint(options.rng, ==, DIM_RNG_PHILOX);
@@ -221,7 +221,7 @@ static void test_options(void)
     g_assert_cmpstr(options.device, ==, "ref");
     g_assert_cmpint(options.precision, ==, DIM_PRECISION_F32);
     g_assert_cmpint(options.seamless, ==, DIM_SEAMLESS_Y); /* the last word counts */
-    g_assert_true(options.windows);
+    g_assert_cmpint(options.windows, ==, 1);
     g_assert_cmpfloat(options.guidance_low, ==, 0.25);
     g_assert_cmpfloat(options.guidance_high, ==, 0.5);
     g_assert_cmpint(options.rng, ==, DIM_RNG_TORCH);

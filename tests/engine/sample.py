@@ -112,13 +112,37 @@ class Sample(Program):
 
     def test_windows(self):
         size = ["--size", "48x256", "--steps", 1]
-        plain, windows = self.quick("a.png", *size), self.quick("b.png", *size, "--windows", "on")
+        plain, windows = self.quick("a.png", *size, "--windows", "off"), self.quick("b.png", *size, "--windows", "on")
         self.assertNotEqual(pixels_of(plain), pixels_of(windows))
-        self.assertEqual(recipe_of(windows)["options"], recipe_of(plain)["options"] + " windows=on")
+        self.assertIn("windows=on", recipe_of(windows)["options"].split())
         self.dim("--recipe", "b.png", "-o", "c.png", model=None)
         self.assertEqual(windows, self.read("c.png"))
         self.dim("--recipe", "b.png", "--windows", "off", "-o", "d.png", model=None)
         self.assertEqual(plain, self.read("d.png"))
+
+    def test_windows_as_the_model_says(self):
+        """With either default: nothing asked is the default, the other can be asked, and the recipe does not rest on it."""
+        size = ["--size", "48x256", "--steps", 1]
+        made = {how: self.quick(f"{how}.png", *size, "--windows", how) for how in ("off", "on")}
+        shutil.copytree(MODEL, self.path("model"))
+        with open(self.path("model/model.json")) as f:
+            described = json.load(f)
+        for default, other in (("on", "off"), ("off", "on")):
+            described["defaults"]["windows"] = default == "on"
+            with open(self.path("model/model.json"), "w") as f:
+                json.dump(described, f)
+            for how, asked in ((default, []), (other, ["--windows", other])):
+                picture = self.quick("here.png", *size, *asked, model="model")
+                self.assertEqual(pixels_of(picture), pixels_of(made[how]))
+                self.assertEqual("windows=on" in recipe_of(picture)["options"], how == "on")
+        self.dim("--recipe", "on.png", "--model", "model", "-o", "again.png", model=None)
+        self.assertEqual(pixels_of(self.read("again.png")), pixels_of(made["on"]))
+        described["defaults"]["windows"] = True
+        with open(self.path("model/model.json"), "w") as f:
+            json.dump(described, f)
+        self.quick("off.png", *size, "--windows", "off", model="model")
+        self.dim("--recipe", "off.png", "-o", "again.png", model=None)
+        self.assertEqual(pixels_of(self.read("again.png")), pixels_of(made["off"]))
 
     def test_words_of_the_noise(self):
         plain = self.quick("a.png", "--size", "48x32")

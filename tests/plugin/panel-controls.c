@@ -341,24 +341,39 @@ static void tileable_sides(void)
     kit_close(&kit);
 }
 
-/* So are windows, which change what a large size takes; "off" is one piece, too. */
-static void large_sizes(void)
+/* So are windows, which change what a large size takes. What the model does by itself comes first,
+ * also where it is said. */
+static void large_sizes(gconstpointer data)
 {
+    const gboolean by_itself = GPOINTER_TO_INT(data);
+    const char *ways[] = {"off", "on"}, *other = ways[!by_itself];
+    g_autofree char *said = g_strdup_printf("windows=%s", ways[by_itself]);
+    g_autofree char *asked = g_strdup_printf("windows=%s", other);
+    kit_model_with_windows("large", by_itself);
     Kit kit = kit_open(0, 0);
 
+    /* Where windows lie, and how many there are, is the seed's. */
+    g_object_set(kit.panel, "model", "large", "seed", 1.0, NULL);
+    kit_settle();
     kit_type(&kit, "width", "512");
-    g_autofree char *whole = g_strdup(kit_text(&kit, "estimate"));
-    kit_pick(&kit, "windows", "on");
+    g_autofree char *first = g_strdup(kit_text(&kit, "estimate"));
+    kit_pick(&kit, "windows", other);
     kit_expand(&kit);
-    kit_screenshot(&kit, "large-sizes");
-    kit_assert_string(&kit, "options", "windows=on");
-    g_assert_cmpstr(kit_text(&kit, "estimate"), !=, whole);
+    kit_screenshot(&kit, by_itself ? "large-sizes-in-one-piece" : "large-sizes");
+    kit_assert_string(&kit, "options", asked);
+    g_assert_cmpstr(kit_text(&kit, "estimate"), !=, first);
     kit_pick(&kit, "windows", "");
     kit_assert_string(&kit, "options", "");
-    g_assert_cmpstr(kit_text(&kit, "estimate"), ==, whole);
-    g_object_set(kit.panel, "options", "windows=off", NULL);
+    g_assert_cmpstr(kit_text(&kit, "estimate"), ==, first);
+    g_object_set(kit.panel, "options", said, NULL);
     kit_settle();
     g_assert_cmpstr(gtk_combo_box_get_active_id(GTK_COMBO_BOX(kit_find(&kit, "windows"))), ==, "");
+    kit_type(&kit, "height", "256"); /* the recipe's own words stay */
+    kit_assert_string(&kit, "options", said);
+    kit_pick(&kit, "windows", other);
+    kit_assert_string(&kit, "options", asked);
+    kit_pick(&kit, "windows", "");
+    kit_assert_string(&kit, "options", "");
     kit_close(&kit);
 }
 
@@ -459,6 +474,7 @@ int main(int argc, char **argv)
     g_test_add_func("/controls/more/noise", noise_and_numbers);
     g_test_add_func("/controls/more/run", more_sets_the_run);
     g_test_add_func("/controls/more/tileable", tileable_sides);
-    g_test_add_func("/controls/more/windows", large_sizes);
+    g_test_add_data_func("/controls/more/windows", GINT_TO_POINTER(FALSE), large_sizes);
+    g_test_add_data_func("/controls/more/one-piece", GINT_TO_POINTER(TRUE), large_sizes);
     return g_test_run();
 }

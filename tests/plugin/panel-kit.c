@@ -4,6 +4,7 @@
 #include "panel-kit.h"
 
 #include <glib/gstdio.h>
+#include <jansson.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,29 @@ static void make_folders(void)
     link_to("/usr/share/icons", "share/icons");
     link_to(textures, "models/textures");
     link_to(tiny, "models/tiny");
+}
+
+void kit_model_with_windows(const char *name, gboolean windows)
+{
+    const char *files[] = {"codec.safetensors", "dim.safetensors"};
+    g_autofree char *textures = g_build_filename(source_root(), "install/models/textures", NULL);
+    g_autofree char *folder = g_build_filename(own_root(), "models", name, NULL);
+    g_autofree char *described = g_build_filename(textures, "model.json", NULL);
+    g_autofree char *file = g_build_filename(folder, "model.json", NULL);
+    json_t *model = json_load_file(described, 0, NULL);
+
+    g_assert_nonnull(model);
+    g_mkdir(folder, 0700);
+    for (gsize i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *from = g_build_filename(textures, files[i], NULL);
+        g_autofree char *to = g_build_filename(folder, files[i], NULL), *bytes = NULL;
+        gsize length;
+        g_assert_true(g_file_get_contents(from, &bytes, &length, NULL) &&
+                      g_file_set_contents(to, bytes, (gssize)length, NULL));
+    }
+    json_object_set_new(json_object_get(model, "defaults"), "windows", json_boolean(windows));
+    g_assert_cmpint(json_dump_file(model, file, 0), ==, 0);
+    json_decref(model);
 }
 
 void kit_no_models(void)
