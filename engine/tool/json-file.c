@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "engine/dim.h"
-#include "engine/file.h"
 
 json_t *tool_json_load(const char *file, const char *what, GError **error)
 {
