@@ -9,6 +9,7 @@
  * weights stay in registers. Values lie turned over, [channel][key], since pairs of keys make a
  * word there. Heads wider than a kernel's J chunks are cut into slices, a block each, which find
  * the same products once more. */
+#include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/mma.cuh"
 
 enum { N_ROWS = 64, CHUNK = 32, THREADS = 128, N_TILES = N_ROWS / 8 };
@@ -21,27 +22,9 @@ struct Turned {
     DkBf16 at[N_ROWS + 8];
 };
 
-struct Attention {
-    DkCudaRows y, q, k, v;
-    int64_t n_queries, n_keys;
-    int width, n_slices;
-    float factor; /* log2 (e) / sqrt (width) */
-};
-
-/* `n` rows of a matrix, `columns` channels of each. */
-struct Rows {
-    const float *at;
-    int64_t stride;
-    int n, columns;
-    __device__ DkBf16 rounded(int row, int column) const
-    {
-        return dk_to_bf16(row < n && column < columns ? at[row * stride + column] : 0);
-    }
-};
-
-static inline __device__ Rows rows_of(DkCudaRows x, int64_t row, int n, int column, int columns)
+static inline __device__ DkBf16 rounded(const DkHeadRows &x, int row, int column)
 {
-    return {x.at + row * x.stride + column, x.stride, n, columns};
+    return dk_to_bf16(row < x.n && column < x.columns ? x.at[row * x.stride + column] : 0);
 }
 
 static inline __device__ int group()
@@ -60,18 +43,18 @@ static inline __device__ uint32_t pair_at(const DkBf16 *at)
 }
 
 /* A warp a row. */
-static inline __device__ void stage(Chunk *to, const Rows &x, int column)
+static inline __device__ void stage(Chunk *to, const DkHeadRows &x, int column)
 {
     const int lane = (int)threadIdx.x % 32;
     for (int row = (int)threadIdx.x / 32; row < N_ROWS; row += THREADS / 32)
-        to[row].at[lane] = x.rounded(row, column + lane);
+        to[row].at[lane] = rounded(x, row, column + lane);
 }
 
-static inline __device__ void stage_turned(Turned *to, const Rows &x, int column)
+static inline __device__ void stage_turned(Turned *to, const DkHeadRows &x, int column)
 {
     const int lane = (int)threadIdx.x % 32;
     for (int row = (int)threadIdx.x / 32; row < N_ROWS; row += THREADS / 32)
-        to[lane].at[row] = x.rounded(row, column + lane);
+        to[lane].at[row] = rounded(x, row, column + lane);
 }
 
 /* s += the warp's queries · keys, of the chunks in shared memory. */
@@ -146,7 +129,7 @@ static inline __device__ float weigh(float (&s)[N_TILES][4], int query, float *t
 }
 
 /* Launch: tiles of 64 queries, heads times slices of J chunks, batch; 128 threads. */
-template <int J> static __global__ void __launch_bounds__(THREADS, 4) attend_bf16(Attention a)
+template <int J> static __global__ void __launch_bounds__(THREADS, 4) attend_bf16(DkAttention a)
 {
     DK_SHARED(Chunk, queries, [N_ROWS]);
     DK_SHARED(Chunk, keys, [N_ROWS]);
@@ -155,7 +138,7 @@ template <int J> static __global__ void __launch_bounds__(THREADS, 4) attend_bf1
     const int slice = (int)blockIdx.y % a.n_slices * J * CHUNK;
     const int64_t first = (int64_t)blockIdx.x * N_ROWS, batch = blockIdx.z;
     const int n_queries = (int)min(a.n_queries - first, (int64_t)N_ROWS);
-    const Rows q = rows_of(a.q, batch * a.n_queries + first, n_queries, head, a.width);
+    const DkHeadRows q = dk_head_rows(a.q, batch * a.n_queries + first, n_queries, head, a.width);
     float y[J * CHUNK / 8][4] = {}, top[2] = {-INFINITY, -INFINITY}, sum[2] = {};
     for (int64_t key = 0; key < a.n_keys; key += N_ROWS) {
         const int n_keys = (int)min(a.n_keys - key, (int64_t)N_ROWS);
@@ -164,7 +147,7 @@ template <int J> static __global__ void __launch_bounds__(THREADS, 4) attend_bf1
         uint32_t weights[N_TILES][2];
         for (int c = 0; c < a.width; c += CHUNK) {
             stage(&queries[0], q, c);
-            stage(&keys[0], rows_of(a.k, row, n_keys, head, a.width), c);
+            stage(&keys[0], dk_head_rows(a.k, row, n_keys, head, a.width), c);
             __syncthreads();
             add_logits(s, &queries[0], &keys[0]);
             __syncthreads();
@@ -183,7 +166,7 @@ template <int J> static __global__ void __launch_bounds__(THREADS, 4) attend_bf1
         DK_UNROLL
         for (int j = 0; j < J; j++)
             if (slice + j * CHUNK < a.width) {
-                stage_turned(&values[0], rows_of(a.v, row, n_keys, head, a.width),
+                stage_turned(&values[0], dk_head_rows(a.v, row, n_keys, head, a.width),
                              slice + j * CHUNK);
                 __syncthreads();
                 add_values(y + j * CHUNK / 8, weights, &values[0]);
@@ -205,7 +188,7 @@ template <int J> static __global__ void __launch_bounds__(THREADS, 4) attend_bf1
     }
 }
 
-template <int J> static void launch(DkDevice *dev, Attention a, int64_t n_batch, int n_heads)
+template <int J> static void launch(DkDevice *dev, DkAttention a, int64_t n_batch, int n_heads)
 {
     a.n_slices = (int)dk_cuda_ceil(a.width, J * CHUNK);
     const dim3 grid((unsigned)dk_cuda_ceil(a.n_queries, N_ROWS), (unsigned)(n_heads * a.n_slices),
@@ -221,15 +204,7 @@ bool dk_cuda_attention_has_mma()
 void dk_cuda_attention_bf16(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v,
                             int n_heads)
 {
-    Attention a = {};
-    a.y = dk_cuda_rows(y);
-    a.q = dk_cuda_rows(q);
-    a.k = dk_cuda_rows(k);
-    a.v = dk_cuda_rows(v);
-    a.n_queries = q.sizes[1];
-    a.n_keys = k.sizes[1];
-    a.width = (int)(q.sizes[2] / n_heads);
-    a.factor = (float)(1.4426950408889634 / sqrt((double)a.width));
+    const DkAttention a = dk_attention_of(y, q, k, v, n_heads);
     if (a.width <= CHUNK)
         launch<1>(dev, a, q.sizes[0], n_heads);
     else if (a.width <= 2 * CHUNK)

@@ -8,16 +8,9 @@
  * and y / sum in the end. Powers are taken to base 2. attention.cuh has the tiles. */
 #include "kernels/cuda/attention.cuh"
 
-struct Attention {
-    DkCudaRows y, q, k, v;
-    int64_t n_queries, n_keys;
-    int width, n_slices; /* width: channels of a head */
-    float factor;        /* log2 (e) / sqrt (width) */
-};
-
 /* Launch: tiles of 16·R queries, heads times slices of J chunks, batch; 16 x 16 threads. */
 template <int R, int J>
-static __global__ void __launch_bounds__(DK_HEAD_THREADS, 2) attend(Attention a)
+static __global__ void __launch_bounds__(DK_HEAD_THREADS, 2) attend(DkAttention a)
 {
     DK_SHARED(DkChunk, queries, [16 * R]);
     DK_SHARED(DkChunk, others, [DK_OTHERS]);
@@ -63,7 +56,8 @@ static __global__ void __launch_bounds__(DK_HEAD_THREADS, 2) attend(Attention a)
     }
 }
 
-template <int R, int J> static void launch(DkDevice *dev, Attention a, int64_t n_batch, int n_heads)
+template <int R, int J>
+static void launch(DkDevice *dev, DkAttention a, int64_t n_batch, int n_heads)
 {
     a.n_slices = (int)dk_cuda_ceil(a.width, J * DK_CHUNK);
     const dim3 grid((unsigned)dk_cuda_ceil(a.n_queries, 16 * R), (unsigned)(n_heads * a.n_slices),
@@ -78,15 +72,7 @@ void dk_cuda_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTens
         dk_cuda_attention_bf16(dev, y, q, k, v, n_heads);
         return;
     }
-    Attention a = {};
-    a.y = dk_cuda_rows(y);
-    a.q = dk_cuda_rows(q);
-    a.k = dk_cuda_rows(k);
-    a.v = dk_cuda_rows(v);
-    a.n_queries = q.sizes[1];
-    a.n_keys = k.sizes[1];
-    a.width = (int)(q.sizes[2] / n_heads);
-    a.factor = (float)(1.4426950408889634 / sqrt((double)a.width));
+    const DkAttention a = dk_attention_of(y, q, k, v, n_heads);
     const int64_t n_chunks = dk_cuda_ceil(a.width, DK_CHUNK), n_batch = q.sizes[0];
     if (n_chunks <= 1)
         launch<4, 1>(dev, a, n_batch, n_heads);

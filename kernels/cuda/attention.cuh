@@ -1,4 +1,5 @@
-/* What attention and its backward share: products of tiles, whose weights stay in the block.
+/* What attention, in f32 and in bf16, and its backward share: products of tiles, whose weights stay
+ * in the block.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
@@ -12,6 +13,30 @@
 #define DK_CUDA_ATTENTION_CUH
 
 #include "kernels/cuda/cuda.h"
+
+/* What dk_attention's kernels are given. */
+struct DkAttention {
+    DkCudaRows y, q, k, v;
+    int64_t n_queries, n_keys;
+    int width, n_slices; /* width: channels of a head */
+    float factor;        /* log2 (e) / sqrt (width) */
+};
+
+/* All but the slices. */
+static inline DkAttention dk_attention_of(DkTensor y, DkTensor q, DkTensor k, DkTensor v,
+                                          int n_heads)
+{
+    DkAttention a = {};
+    a.y = dk_cuda_rows(y);
+    a.q = dk_cuda_rows(q);
+    a.k = dk_cuda_rows(k);
+    a.v = dk_cuda_rows(v);
+    a.n_queries = q.sizes[1];
+    a.n_keys = k.sizes[1];
+    a.width = (int)(q.sizes[2] / n_heads);
+    a.factor = (float)(1.4426950408889634 / sqrt((double)a.width));
+    return a;
+}
 
 enum { DK_OTHERS = 64, DK_CHUNK = 32, DK_HEAD_THREADS = 256 };
 
