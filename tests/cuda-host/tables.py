@@ -67,7 +67,7 @@ def main():
     kernels, _ = resources.read_reports(rest[:first])
     archs = sorted({k.arch for k in kernels}, key=int)
     targets = ", ".join(archs)
-    print(f"The module is {os.path.getsize(module) / 1e6:.1f} MB for sm_{targets} and the PTX of sm_{archs[0]}.\n")
+    print(f"The module is {os.path.getsize(module) / 1e6:.1f} MB for sm_{targets} and the PTX of sm_{'80' if '80' in archs else archs[0]}.\n")
     print_table(["source: kernel", "variants", "threads", "shared bytes", f"registers, sm_{' / '.join(archs)}", "occupancy, %, the least variant's"],
                 kernel_rows(kernels, resources.find_blocks(kern, host, operations), archs))
     print()
