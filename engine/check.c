@@ -16,9 +16,10 @@
 #include "weights-made.h"
 
 enum { BATCH = 2 };
-/* Sums of another order are off by a millionth, products in TF32 or bf16 by a thousandth or more.
- */
-static const double allowed_f32 = 1e-4, allowed_bf16 = 0.06;
+/* Sums of another order are off by a millionth, products in TF32 or bf16 by a thousandth or more,
+ * in f16 by an eighth of that. */
+static const double allowed_of[] = {
+    [DIM_PRECISION_F32] = 1e-4, [DIM_PRECISION_BF16] = 0.06, [DIM_PRECISION_F16] = 0.0075};
 /* What plain C does in about a second, and the numbers that it may take for it. */
 static const double ref_flop = 1e9;
 static const gint64 ref_parameters = 40000000;
@@ -125,7 +126,7 @@ static double difference(const DimArray *got, const DimArray *wanted)
 static gboolean compare(const DimModel *model, const DimArray *got, const DimArray *wanted,
                         DimCheck *check, GError **error)
 {
-    const double allowed = model->precision == DIM_PRECISION_BF16 ? allowed_bf16 : allowed_f32;
+    const double allowed = allowed_of[model->precision];
     const double off = difference(got, wanted);
 
     if (off <= allowed) {
@@ -177,7 +178,7 @@ static void made_clear(Made *made)
     g_free(made->spec.autoencoder_config);
 }
 
-static gboolean load_made(Made *made, DkProducts products, GError **error)
+static gboolean load_made(Made *made, GError **error)
 {
     DimModelSpec *spec = &made->spec;
     DkDevice *dk = made->model.dk;
@@ -188,22 +189,20 @@ static gboolean load_made(Made *made, DkProducts products, GError **error)
                                                  DIM_PARTS_DECODER, NULL, error);
         return made->model.ae != NULL;
     }
-    dk_device_set_products(dk, products);
+    dk_device_set_products(dk, dim_precision_products(made->model.precision));
     made->model.net = spec->net->load(dk, spec->net_config, made->weights, NULL, error);
     dk_device_set_products(dk, DK_PRODUCTS_F32);
     return made->model.net != NULL;
 }
 
 /* Network i of the table on a device. */
-static gboolean make(Made *made, DkDevice *dk, int i, DkProducts products, GError **error)
+static gboolean make(Made *made, DkDevice *dk, int i, DimPrecision precision, GError **error)
 {
     DimModelSpec *spec = &made->spec;
     const char *text = built_in[i].config;
     json_t *config = dim_json_parse(text, strlen(text), built_in[i].family, error);
 
-    *made = (Made){.model = {.dk = dk, .spec = spec, .precision = DIM_PRECISION_F32}};
-    if (products == DK_PRODUCTS_BF16)
-        made->model.precision = DIM_PRECISION_BF16;
+    *made = (Made){.model = {.dk = dk, .spec = spec, .precision = precision}};
     if (built_in[i].is_autoencoder) {
         made->model.parts = DIM_PARTS_DECODER;
         spec->autoencoder = dim_autoencoder_class(built_in[i].family);
@@ -217,8 +216,7 @@ static gboolean make(Made *made, DkDevice *dk, int i, DkProducts products, GErro
         made->weights = dim_weights_list_net(spec->net, spec->net_config, 8, error);
     }
     json_decref(config);
-    return made->weights && dim_weights_fill(made->weights, 0, error) &&
-           load_made(made, products, error);
+    return made->weights && dim_weights_fill(made->weights, 0, error) && load_made(made, error);
 }
 
 static gboolean make_latent(Inputs *in, const DimModelSpec *spec, int h, int w, GError **error)
@@ -230,7 +228,7 @@ static gboolean make_latent(Inputs *in, const DimModelSpec *spec, int h, int w, 
 }
 
 /* Network i on a device, repeatedly or, as the answer to compare with, once. */
-static gboolean answer(DkDevice *dk, int i, DkProducts products, const DimArray *wanted,
+static gboolean answer(DkDevice *dk, int i, DimPrecision precision, const DimArray *wanted,
                        DimArray *out, DimCheck *check, GError **error)
 {
     Inputs in = {0};
@@ -238,7 +236,7 @@ static gboolean answer(DkDevice *dk, int i, DkProducts products, const DimArray 
     DimArray got = {0};
 
     gboolean good =
-        make(&made, dk, i, products, error) &&
+        make(&made, dk, i, precision, error) &&
         (made.spec.net ? make_inputs(&in, &made.model, built_in[i].h, built_in[i].w, error)
                        : make_latent(&in, &made.spec, built_in[i].h, built_in[i].w, error));
     if (good && !wanted)
@@ -255,12 +253,12 @@ static gboolean answer(DkDevice *dk, int i, DkProducts products, const DimArray 
 static gboolean check_built_in(DkDevice *dk, DkDevice *ref, int i, DimCheck *check, GError **error)
 {
     DimArray wanted = {0};
-    gboolean good = answer(ref, i, DK_PRODUCTS_F32, NULL, &wanted, check, error) &&
-                    answer(dk, i, DK_PRODUCTS_F32, &wanted, NULL, check, error);
+    gboolean good = answer(ref, i, DIM_PRECISION_F32, NULL, &wanted, check, error) &&
+                    answer(dk, i, DIM_PRECISION_F32, &wanted, NULL, check, error);
 
     if (good && !built_in[i].is_autoencoder && dk_device_has_fast_bf16(dk)) {
         DimCheck rounded = {0};
-        good = answer(dk, i, DK_PRODUCTS_BF16, &wanted, NULL, &rounded, error);
+        good = answer(dk, i, DIM_PRECISION_BF16, &wanted, NULL, &rounded, error);
     }
     dim_array_clear(&wanted);
     return good;

@@ -195,9 +195,9 @@ gboolean dim_array_alloc (DimArray *array, int rank, const gint64 *sizes, GError
 void     dim_array_clear (DimArray *array);
 gint64   dim_array_count (const DimArray *array);
 
-/* Of the backbone's products: F32 is exact; BF16 rounds their operands, sums stay f32; AUTO is BF16 where the device is
- * faster at it. Autoencoders always compute in f32. */
-typedef enum { DIM_PRECISION_AUTO, DIM_PRECISION_F32, DIM_PRECISION_BF16 } DimPrecision;
+/* Of the backbone's products: F32 is exact; BF16 and F16 round their operands, sums stay f32; AUTO is BF16 where the
+ * device is faster at it. Autoencoders always compute in f32. */
+typedef enum { DIM_PRECISION_AUTO, DIM_PRECISION_F32, DIM_PRECISION_BF16, DIM_PRECISION_F16 } DimPrecision;
 typedef enum { DIM_PARTS_BACKBONE = 1, DIM_PARTS_ENCODER = 2, DIM_PARTS_DECODER = 4 } DimParts;
 
 typedef struct DimModel DimModel;
@@ -343,7 +343,7 @@ typedef struct {
 typedef struct {
     int          n_threads;     /* threads=N; 0 */
     char         device[8];     /* device=auto|cpu|cuda|ref; "auto" */
-    DimPrecision precision;     /* precision=auto|f32|bf16 */
+    DimPrecision precision;     /* precision=auto|f32|bf16|f16 */
     int          tile;          /* tile=N; -1 */
     DimSeamless  seamless;      /* seamless=off|x|y|both */
     int          windows;       /* windows=off|on: 0, 1; -1: as the model's defaults say */

@@ -29,6 +29,14 @@ static gboolean check_parts(const DimModelSpec *spec, DimParts parts, GError **e
     return TRUE;
 }
 
+DkProducts dim_precision_products(DimPrecision precision)
+{
+    static const DkProducts of[] = {DK_PRODUCTS_F32, DK_PRODUCTS_F32, DK_PRODUCTS_BF16,
+                                    DK_PRODUCTS_F16};
+    g_assert(precision != DIM_PRECISION_AUTO && precision < G_N_ELEMENTS(of));
+    return of[precision];
+}
+
 static gboolean load_net(DimModel *model, double share, DimTask *task, GError **error)
 {
     const DimModelSpec *spec = model->spec;
@@ -36,8 +44,7 @@ static gboolean load_net(DimModel *model, double share, DimTask *task, GError **
     DimWeights *weights = dim_model_spec_open_weights(spec, spec->net_weights, error);
 
     /* Products of the backbone only: an autoencoder's errors would be seen. */
-    if (model->precision == DIM_PRECISION_BF16)
-        dk_device_set_products(model->dk, DK_PRODUCTS_BF16);
+    dk_device_set_products(model->dk, dim_precision_products(model->precision));
     if (weights)
         model->net = spec->net->load(model->dk, spec->net_config, weights, &progress, error);
     dk_device_set_products(model->dk, DK_PRODUCTS_F32);

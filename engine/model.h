@@ -89,6 +89,8 @@ struct DimModel {
 };
 
 void dim_model_plan_clear(DimModel *model);
+/* Of a precision that runs. */
+DkProducts dim_precision_products(DimPrecision precision);
 
 /* The kernels' device behind an engine device. Borrowed. */
 DkDevice *dim_device_dk(DimDevice *device);

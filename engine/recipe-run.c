@@ -8,7 +8,7 @@
 #include "params.h"
 #include "text.h"
 
-static const char *const precisions[] = {"auto", "f32", "bf16", NULL};
+static const char *const precisions[] = {"auto", "f32", "bf16", "f16", NULL};
 
 /* A whole number from min to max and nothing else. */
 static gboolean parse_count(const char *text, int min, int max, int *value)
@@ -89,7 +89,7 @@ static gboolean set_option(DimOptions *options, const char *name, const char *va
                                         "tile",    "seamless", "guidance-interval",
                                         "rng",     "windows",  NULL};
     static const char *const expected[] = {"0 to 1024",         "auto, cpu, cuda or ref",
-                                           "auto, f32 or bf16", "0 or more latent pixels",
+                                           "auto, f32, bf16 or f16", "0 or more latent pixels",
                                            "off, x, y or both", "LO,HI from 0 to 1",
                                            "philox or torch",   "off or on"};
     const int option = find(names, name);

@@ -10,6 +10,7 @@
 #include "dk-train.h"
 #include "dk.h"
 
+#include <math.h>
 #include <string.h>
 
 #ifdef __cplusplus
@@ -155,6 +156,27 @@ static inline float dk_bf16(float x)
     bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
     memcpy(&x, &bits, sizeof x);
     return x;
+}
+
+/* x rounded to f16, ties to even; what is finite stays so, Inf and NaN stay. Below 2^-14 the steps
+ * are those of the floats about a half. */
+static inline float dk_f16(float x)
+{
+    const float size = fabsf(x), within = size < 65504 ? size : 65504;
+    uint32_t bits;
+    if (!(size < INFINITY))
+        return x;
+    memcpy(&bits, &within, sizeof bits);
+    bits = (bits + 0xfff + (bits >> 13 & 1)) & 0xffffe000;
+    float rounded;
+    memcpy(&rounded, &bits, sizeof rounded);
+    return copysignf(within < 0x1p-14f ? within + 0.5f - 0.5f : rounded, x);
+}
+
+/* What a product takes of a number. */
+static inline float dk_operand(float x, DkProducts products)
+{
+    return products == DK_PRODUCTS_BF16 ? dk_bf16(x) : products == DK_PRODUCTS_F16 ? dk_f16(x) : x;
 }
 
 /* First element of a host tensor. */

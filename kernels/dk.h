@@ -39,7 +39,7 @@ typedef enum { DK_F32, DK_F64, DK_I32 } DkType;
 typedef enum { DK_ACT_NONE, DK_ACT_SILU, DK_ACT_RELU, DK_ACT_TANH, DK_ACT_GELU } DkAct;
 typedef enum { DK_NORM_RMS, DK_NORM_LAYER } DkNorm;
 typedef enum { DK_RESIZE_NEAREST, DK_RESIZE_BOX, DK_RESIZE_BILINEAR } DkResize;
-typedef enum { DK_PRODUCTS_F32, DK_PRODUCTS_BF16 } DkProducts;
+typedef enum { DK_PRODUCTS_F32, DK_PRODUCTS_BF16, DK_PRODUCTS_F16 } DkProducts;
 typedef enum { DK_BACKEND_REF, DK_BACKEND_CPU, DK_BACKEND_CUDA } DkBackend;
 
 /* Instruction sets of the CPU back end, as a mask: what may be used, not what is there. */
@@ -91,8 +91,9 @@ size_t dk_device_peak_bytes(const DkDevice *dev);
 int64_t dk_device_free_bytes(const DkDevice *dev);
 
 /* Linear weights made from now on, and dk_linear_backward_weight, take both operands rounded to
- * bf16 (to nearest, ties to even; 8 bits); products and sums are f32 as ever. F32 at first.
- * Convolutions stay f32; attention is told at each call. */
+ * nearest, ties to even: to bf16 (8 bits) or f16 (11 bits, multiples of 2^-24, at most 65504: what
+ * is finite beyond becomes that). Products and sums are f32 as ever. F32 at first. Convolutions
+ * stay f32; attention is told at each call. */
 void dk_device_set_products(DkDevice *dev, DkProducts products);
 /* Whether bf16 products are faster than f32 ones here. */
 bool dk_device_has_fast_bf16(const DkDevice *dev);
@@ -182,8 +183,8 @@ void dk_conv2d(DkDevice *dev, DkTensor y, DkTensor x, const DkWeight *w, DkTenso
                DkPad pad, DkAct act, bool accumulate);
 /* Softmax attention, n_heads heads side by side in the channels: y[B, Lq, D] from q[B, Lq, D], k[B,
  * L, D], v[B, L, D]; logits are divided by sqrt (D / n_heads). Memory does not grow with Lq · L.
- * BF16: q, k and v are rounded to bf16, and so is each e^(logit - the largest so far) before it
- * multiplies v; sums, of these powers, too, are as ever. */
+ * BF16, F16: q, k and v are rounded to these, and so is each e^(logit - the largest so far) before
+ * it multiplies v; sums, of these powers, too, are as ever. */
 void dk_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads,
                   DkProducts products);
 

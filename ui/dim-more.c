@@ -310,7 +310,7 @@ void
 dim_more_set_model (DimMore *more, const DimModelInfo *info)
 {
   const char *precisions[]
-      = { "", _ ("automatic"), "f32", _ ("32 bits, exact"), "bf16", _ ("16 bits"), NULL };
+      = { "", _ ("automatic"), "f32", _ ("32 bits, exact"), "bf16", _ ("16 bits"), "f16", _ ("16 bits, finer"), NULL };
   const char *devices[]
       = { "", _ ("automatic"), "cpu", _ ("processor"), "cuda", _ ("graphics card"), NULL };
   const char *kinds[] = { "", _ ("by place (Philox)"), "torch", _ ("PyTorch's"), NULL };

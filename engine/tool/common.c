@@ -119,7 +119,7 @@ int tool_failed(GError *error)
 
 static gboolean parse_precision(ToolCommon *common)
 {
-    static const char *const names[] = {"auto", "f32", "bf16", NULL};
+    static const char *const names[] = {"auto", "f32", "bf16", "f16", NULL};
     common->precision = DIM_PRECISION_AUTO;
     if (!common->precision_name)
         return TRUE;
@@ -128,7 +128,7 @@ static gboolean parse_precision(ToolCommon *common)
             common->precision = (DimPrecision)i;
             return TRUE;
         }
-    tool_usage("--precision %s: expected auto, f32 or bf16", common->precision_name);
+    tool_usage("--precision %s: expected auto, f32, bf16 or f16", common->precision_name);
     return FALSE;
 }
 
@@ -159,7 +159,7 @@ gboolean tool_parse_noted(int *argc, char ***argv, const GOptionEntry *entries,
         {"threads", 0, 0, G_OPTION_ARG_INT, &common->n_threads, "Threads; 0: the physical cores",
          "N"},
         {"device", 0, 0, G_OPTION_ARG_FILENAME, &common->device, "cpu, cuda or auto", "NAME"},
-        {"precision", 0, 0, G_OPTION_ARG_FILENAME, &common->precision_name, "f32, bf16 or auto",
+        {"precision", 0, 0, G_OPTION_ARG_FILENAME, &common->precision_name, "f32, bf16, f16 or auto",
          "NAME"},
         G_OPTION_ENTRY_NULL,
     };

@@ -20,7 +20,7 @@ enum { TILE_KEYS = GEMM_DEPTH, GROUP = 4 };
 typedef struct {
     DkDevice *dev;
     DkTensor y, q, k, v;
-    bool rounded;                   /* operands, to bf16 */
+    DkProducts products;
     int64_t n_heads, width, blocks; /* channels of a head; blocks of queries in an image */
     float *scratch;
     size_t floats; /* of scratch for a thread */
@@ -88,8 +88,7 @@ static void pack_keys(const Attention *op, float *packed, const Turn *at)
         DK_SIMD(gemm_pack)
     (packed + j * op->width, dk_row(op->k, at->key + j) + at->column, op->k.row_stride,
      at->n_keys - j, op->width);
-    if (op->rounded)
-        vec_round_to_bf16(packed, gemm_panels(at->n_keys) * GEMM_COLUMNS * op->width);
+    vec_round_operands(packed, gemm_panels(at->n_keys) * GEMM_COLUMNS * op->width, op->products);
 }
 
 /* As rows: panels [key][channel]. */
@@ -105,8 +104,7 @@ static void pack_values(const Attention *op, float *packed, const Turn *at)
                 vec_store(to + i, vec_load_first(row + c + i, left < 0 ? 0 : vec_lanes(0, left)));
             }
     }
-    if (op->rounded)
-        vec_round_to_bf16(packed, gemm_panels(op->width) * panel);
+    vec_round_operands(packed, gemm_panels(op->width) * panel, op->products);
 }
 
 /* ---- one tile of keys ------------------------------------------------------------------------ */
@@ -127,8 +125,8 @@ static void find_logits(const Attention *op, const Work *w, const Turn *at)
             memcpy(w->queries + r * GEMM_DEPTH, dk_row(op->q, at->query + r) + at->column + c,
                    (size_t)depth * sizeof(float));
         clear_rows(w->queries, at->rows);
-        for (int64_t r = 0; op->rounded && r < at->rows; r++)
-            vec_round_to_bf16(w->queries + r * GEMM_DEPTH, depth);
+        for (int64_t r = 0; r < at->rows; r++)
+            vec_round_operands(w->queries + r * GEMM_DEPTH, depth, op->products);
         DK_SIMD(gemm_block)
         (w->weights, TILE_KEYS, w->queries, at->rows, w->keys + c * GEMM_COLUMNS,
          op->width * GEMM_COLUMNS, depth, at->n_keys, (GemmEnds){.first = c == 0});
@@ -187,8 +185,7 @@ static void update(const Attention *op, const Work *w, int64_t r, const Turn *at
     const float top = fmaxf(before, largest(logits, at->n_keys));
     const float keep = vec_exp2_weight(vec_all((before - top) * scale))[0];
     const float weight = weigh(logits, at->n_keys, top, scale);
-    if (op->rounded)
-        vec_round_to_bf16(logits, at->n_keys);
+    vec_round_operands(logits, at->n_keys, op->products);
     w->total[r] = at->first ? weight : w->total[r] * keep + weight;
     w->top[r] = top;
     for (int64_t c = 0; c < op->width && keep != 1 && !at->first; c++)
@@ -271,7 +268,7 @@ void DK_SIMD(attention)(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTen
                         DkProducts products)
 {
     Attention op = {.dev = dev, .y = y, .q = q, .k = k, .v = v, .n_heads = n_heads};
-    op.rounded = products == DK_PRODUCTS_BF16;
+    op.products = products;
     op.width = q.sizes[2] / n_heads;
     op.blocks = (q.sizes[1] + GEMM_BLOCK - 1) / GEMM_BLOCK;
     op.floats = (thread_floats(op.width) + 15) / 16 * 16;

@@ -56,9 +56,9 @@ static const float *columns_of(const GemmRows *m, int64_t row, int64_t run, int6
                                float *room)
 {
     const float *from = m->source(m->from, row, run);
-    if (at + n <= m->run && from && m->rounded) {
+    if (at + n <= m->run && from && m->products != DK_PRODUCTS_F32) {
         memcpy(room, from + at, (size_t)n * sizeof *room);
-        vec_round_to_bf16(room, n);
+        vec_round_operands(room, n, m->products);
         return room;
     }
     if (at + n <= m->run)
@@ -70,8 +70,7 @@ static const float *columns_of(const GemmRows *m, int64_t row, int64_t run, int6
             at = 0;
         }
     }
-    if (m->rounded)
-        vec_round_to_bf16(room, n);
+    vec_round_operands(room, n, m->products);
     return room;
 }
 

@@ -199,8 +199,7 @@ static void unit(const GemmProduct *p, int64_t first, int64_t panel, float *bloc
         };
         for (int64_t r = 0; r < rows; r++) {
             copy_row(p, block + r * GEMM_DEPTH, first + r, k, depth);
-            if (p->w->products == DK_PRODUCTS_BF16)
-                vec_round_to_bf16(block + r * GEMM_DEPTH, depth);
+            vec_round_operands(block + r * GEMM_DEPTH, depth, p->w->products);
         }
         DK_SIMD(gemm_block)
         (dk_row(p->y, first) + column, p->y.row_stride, block, rows,

@@ -76,7 +76,7 @@ void DK_SIMD(gemm_product)(DkDevice *dev, GemmProduct *product);
  * zeros. */
 typedef struct {
     int64_t columns, run;
-    bool rounded; /* to bf16 */
+    DkProducts products; /* what it is rounded to */
     const float *(*source)(const void *from, int64_t row, int64_t run);
     const void *from;
 } GemmRows;

@@ -11,9 +11,8 @@ static const float *row(const void *from, int64_t i, int64_t run)
 
 void DK_SIMD(linear_backward_weight)(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x)
 {
-    const bool rounded = dev->products == DK_PRODUCTS_BF16;
-    const GemmRows a = {dk_columns(dy), dk_columns(dy), rounded, row, &dy};
-    const GemmRows b = {dk_columns(x), dk_columns(x), rounded, row, &x};
+    const GemmRows a = {dk_columns(dy), dk_columns(dy), dev->products, row, &dy};
+    const GemmRows b = {dk_columns(x), dk_columns(x), dev->products, row, &x};
     float *room = dk_scratch(dev, DK_SIMD(gemm_over_rows_bytes)(a, b));
     if (room)
         DK_SIMD(gemm_over_rows)(dev, dk_data(dw), dw.row_stride, a, b, dk_rows(x), room);

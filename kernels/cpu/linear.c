@@ -10,7 +10,8 @@ typedef struct {
     float *panels;
     const float *w;
     int64_t stride, n, k; /* of w's rows; outputs and inputs */
-    bool transposed, rounded;
+    bool transposed;
+    DkProducts products;
 } Pack;
 
 /* A panel of a transposed weight is a strip of its rows. */
@@ -34,14 +35,8 @@ static void pack_part(const void *op, int64_t first, int64_t last, int thread)
         else
             DK_SIMD(gemm_pack)
         (p->panels + j * p->k, p->w + j * p->stride, p->stride, p->n - j, p->k);
-        if (p->rounded)
-            vec_round_to_bf16(p->panels + j * p->k, GEMM_COLUMNS * p->k);
+        vec_round_operands(p->panels + j * p->k, GEMM_COLUMNS * p->k, p->products);
     }
-}
-
-static bool is_rounded(const DkWeight *w)
-{
-    return w->products == DK_PRODUCTS_BF16;
 }
 
 DkWeight *DK_SIMD(weight_linear)(DkDevice *dev, const float *w, int64_t n, int64_t k)
@@ -49,15 +44,14 @@ DkWeight *DK_SIMD(weight_linear)(DkDevice *dev, const float *w, int64_t n, int64
     const size_t floats = (size_t)gemm_panels(n) * GEMM_COLUMNS * (size_t)k;
     DkWeight *packed = dk_weight_alloc(dev, DK_WEIGHT_LINEAR, n, k, 1, 1, floats);
     if (packed)
-        pack_part(&(Pack){packed->data, w, k, n, k, false, is_rounded(packed)}, 0, gemm_panels(n),
-                  0);
+        pack_part(&(Pack){packed->data, w, k, n, k, false, packed->products}, 0, gemm_panels(n), 0);
     return packed;
 }
 
 void DK_SIMD(linear_set)(DkDevice *dev, DkWeight *weight, DkTensor w, bool transposed)
 {
-    const Pack p = {weight->data, dk_data(w), w.row_stride,      weight->n,
-                    weight->k,    transposed, is_rounded(weight)};
+    const Pack p = {weight->data, dk_data(w), w.row_stride,    weight->n,
+                    weight->k,    transposed, weight->products};
     dk_cpu_parallel(dev, gemm_panels(p.n), 0.5 * (double)(GEMM_COLUMNS * p.k), pack_part, &p);
 }
 

@@ -129,7 +129,7 @@ static DkWeight *pack(DkDevice *dev, OnednnLibrary *lib, const float *w, int64_t
 static DkWeight *weight_linear(DkDevice *dev, const float *w, int64_t n, int64_t k)
 {
     Backend *backend = dev->backend;
-    const bool ours = dev->products == DK_PRODUCTS_BF16; /* the library would not round x */
+    const bool ours = dev->products != DK_PRODUCTS_F32; /* the library would not round x */
     DkWeight *packed = ours ? NULL : pack(dev, &backend->library, w, n, k);
     return packed ? packed : backend->own.weight_linear(dev, w, n, k);
 }

@@ -9,6 +9,9 @@
 #ifndef DK_CPU_VECTOR_H
 #define DK_CPU_VECTOR_H
 
+#include "kernels/dk.h"
+
+#include <float.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -162,11 +165,29 @@ static inline Vec vec_bf16(Vec x)
     return vec_select(x == x, (Vec)rounded, x);
 }
 
-/* n numbers in place. */
-static inline void vec_round_to_bf16(float *x, int64_t n)
+/* To f16, as dk_f16. */
+static inline Vec vec_f16(Vec x)
 {
-    for (int64_t i = 0; i < n; i += VEC_LANES)
-        vec_store_first(x + i, vec_bf16(vec_load_first(x + i, vec_lanes(i, n))), vec_lanes(i, n));
+    typedef uint32_t Bits __attribute__((vector_size(4 * VEC_LANES)));
+    const Bits sign = (Bits)x & 0x80000000;
+    const Vec size = (Vec)((Bits)x ^ sign), within = vec_at_most(size, 65504);
+    const Bits bits = (Bits)within, rounded = (bits + 0xfff + (bits >> 13 & 1)) & 0xffffe000;
+    const Vec small = within + 0.5f - 0.5f;
+    const Vec y = vec_select(within < vec_all(0x1p-14f), small, (Vec)rounded);
+    return vec_select(size <= vec_all(FLT_MAX), (Vec)((Bits)y | sign), x);
+}
+
+/* n operands of a product, in place. */
+static inline void vec_round_operands(float *x, int64_t n, DkProducts products)
+{
+    if (products == DK_PRODUCTS_BF16)
+        for (int64_t i = 0; i < n; i += VEC_LANES)
+            vec_store_first(x + i, vec_bf16(vec_load_first(x + i, vec_lanes(i, n))),
+                            vec_lanes(i, n));
+    else if (products == DK_PRODUCTS_F16)
+        for (int64_t i = 0; i < n; i += VEC_LANES)
+            vec_store_first(x + i, vec_f16(vec_load_first(x + i, vec_lanes(i, n))),
+                            vec_lanes(i, n));
 }
 
 /* a and b lane by lane in turns: the first half of that, and the second. */

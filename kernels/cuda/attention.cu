@@ -68,8 +68,8 @@ static void launch(DkDevice *dev, DkAttention a, int64_t n_batch, int n_heads)
 void dk_cuda_attention(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v, int n_heads,
                        DkProducts products)
 {
-    if (products == DK_PRODUCTS_BF16) {
-        dk_cuda_attention_bf16(dev, y, q, k, v, n_heads);
+    if (products != DK_PRODUCTS_F32) {
+        dk_cuda_attention_16(dev, y, q, k, v, n_heads, products);
         return;
     }
     const DkAttention a = dk_attention_of(y, q, k, v, n_heads);

@@ -1,5 +1,5 @@
-/* What attention, in f32 and in bf16, and its backward share: products of tiles, whose weights stay
- * in the block.
+/* What attention, in f32 and in 16 bits, and its backward share: products of tiles, whose weights
+ * stay in the block.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *

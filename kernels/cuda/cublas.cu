@@ -21,7 +21,7 @@ enum { M_CHOICE = 1024, WORKSPACE_BYTES = 32 << 20, N_KINDS = 256 };
 /* All that a choice depends on but m. Compared byte by byte: cleared before it is filled. */
 struct Kind {
     int64_t n, k, n_batch;
-    int32_t a_transposed, b_transposed, bf16, accumulate, biased, act, alignment;
+    int32_t a_transposed, b_transposed, products, accumulate, biased, act, alignment;
 };
 
 struct Choice {
@@ -124,7 +124,9 @@ static cublasStatus_t make_layout(cublasLtMatrixLayout_t *layout, cudaDataType t
 
 static cublasStatus_t make_problem(const DkCudaProduct *p, int64_t m, Problem *t)
 {
-    const cudaDataType type = p->bf16 ? CUDA_R_16BF : CUDA_R_32F;
+    const cudaDataType type = p->products == DK_PRODUCTS_BF16  ? CUDA_R_16BF
+                              : p->products == DK_PRODUCTS_F16 ? CUDA_R_16F
+                                                               : CUDA_R_32F;
     cublasStatus_t s = make_operation(p, &t->operation);
     s = s ? s
           : make_layout(&t->a, type, p->b_transposed ? p->k : p->n, p->b_transposed ? p->n : p->k,
@@ -156,7 +158,7 @@ static int32_t alignment(const void *at, int64_t stride, int64_t size)
 
 static int32_t least_alignment(const DkCudaProduct *p)
 {
-    const int64_t size = p->bf16 ? 2 : 4;
+    const int64_t size = dk_cuda_operand_bytes(p->products);
     int32_t least = alignment(p->c, p->c_stride, 4);
     for (int32_t other : {alignment(p->a, p->a_stride, size), alignment(p->b, p->b_stride, size)})
         least = other < least ? other : least;
@@ -172,7 +174,7 @@ static Kind kind_of(const DkCudaProduct *p)
     kind.n_batch = p->n_batch;
     kind.a_transposed = p->a_transposed;
     kind.b_transposed = p->b_transposed;
-    kind.bf16 = p->bf16;
+    kind.products = p->products;
     kind.accumulate = p->accumulate;
     kind.biased = p->bias != nullptr;
     kind.act = p->act;

@@ -93,14 +93,14 @@ static inline bool dk_cuda_is_vector(DkTensor t)
                          dk_columns(t) % 4 == 0 && (t.row_stride % 4 == 0 || dk_rows(t) == 1));
 }
 
-/* to[rows, columns] without gaps, x's numbers rounded to bf16. */
-void dk_cuda_round_rows(DkDevice *dev, DkBf16 *to, DkTensor x);
+/* to[rows, columns] without gaps, x's numbers rounded to the 16 bits that products takes. */
+void dk_cuda_round_rows(DkDevice *dev, void *to, DkTensor x, DkProducts products);
 
 /* Whether the code at hand is for cards with tensor cores for bf16. */
 bool dk_cuda_attention_has_mma();
-/* dk_attention with bf16 products. */
-void dk_cuda_attention_bf16(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v,
-                            int n_heads);
+/* dk_attention with products of 16-bit numbers. */
+void dk_cuda_attention_16(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v,
+                          int n_heads, DkProducts products);
 
 /* The scan's part of dk_weight_set: a[E, N] packed anew. */
 void dk_cuda_scan_set(DkDevice *dev, DkWeight *weight, DkTensor a);

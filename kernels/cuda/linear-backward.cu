@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * For bf16 products a pass each rounds dy and x into scratch. */
+ * For products of 16-bit numbers a pass each rounds dy and x into scratch. */
 #include "kernels/cuda/columns.cuh"
 #include "kernels/cuda/products.h"
 
@@ -21,15 +21,15 @@ void dk_cuda_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkT
     p.c = dk_cuda_rows(dw).at;
     p.c_stride = dw.row_stride;
     p.accumulate = true;
-    if (dev->products == DK_PRODUCTS_BF16) {
+    p.products = dev->products;
+    if (p.products != DK_PRODUCTS_F32) {
         const int64_t second = dk_cuda_ceil(p.k * p.m, 128) * 128; /* aligned as the first */
-        DkBf16 *rounded = static_cast<DkBf16 *>(
-            dk_cuda_scratch(dev, (size_t)(second + p.k * p.n) * sizeof(DkBf16)));
+        uint16_t *rounded = static_cast<uint16_t *>(
+            dk_cuda_scratch(dev, (size_t)(second + p.k * p.n) * sizeof *rounded));
         if (!rounded)
             return;
-        dk_cuda_round_rows(dev, rounded, dy);
-        dk_cuda_round_rows(dev, rounded + second, x);
-        p.bf16 = true;
+        dk_cuda_round_rows(dev, rounded, dy, p.products);
+        dk_cuda_round_rows(dev, rounded + second, x, p.products);
         p.a = rounded;
         p.a_stride = p.m;
         p.b = rounded + second;

@@ -19,12 +19,14 @@
 #ifndef DK_CUDA_PORT_H
 #define DK_CUDA_PORT_H
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 
 #ifdef __CUDACC__
 
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 #define DK_SHARED(type, name, extent) __shared__ type name extent
@@ -49,17 +51,25 @@
 
 #endif
 
-/* bf16 numbers; conversion rounds to nearest, ties to even. */
+/* Operands of products. Conversion rounds to nearest, ties to even; what is finite stays so. */
 typedef __nv_bfloat16 DkBf16;
+typedef __half DkF16;
 
-static inline __device__ DkBf16 dk_to_bf16(float x)
+template <class T> static inline __host__ __device__ T dk_to(float x);
+
+template <> inline __host__ __device__ float dk_to(float x)
+{
+    return x;
+}
+
+template <> inline __host__ __device__ DkBf16 dk_to(float x)
 {
     return __float2bfloat16_rn(x);
 }
 
-static inline __device__ float dk_from_bf16(DkBf16 x)
+template <> inline __host__ __device__ DkF16 dk_to(float x)
 {
-    return __bfloat162float(x);
+    return __float2half_rn(fabsf(x) <= FLT_MAX ? fminf(fmaxf(x, -65504), 65504) : x);
 }
 
 /* 2^x to 2^-22 of it, and 0 below the smallest normal number: one instruction, where exp2f takes

@@ -11,14 +11,21 @@
  * time. */
 struct DkCudaProduct {
     int64_t m, n, k, n_batch;
-    const void *a, *b; /* f32, or both bf16 */
+    const void *a, *b;   /* floats, or 16-bit numbers */
+    DkProducts products; /* which of them */
     float *c;
     int64_t a_stride, b_stride, c_stride; /* elements from row to row */
     int64_t a_batch, b_batch, c_batch;    /* and from one of the batch to the next */
-    bool a_transposed, b_transposed, bf16, accumulate;
+    bool a_transposed, b_transposed, accumulate;
     const float *bias; /* NULL: none */
     DkAct act;         /* those of dk_cuda_product_has */
 };
+
+/* Bytes of an operand's number. */
+static inline int64_t dk_cuda_operand_bytes(DkProducts products)
+{
+    return products == DK_PRODUCTS_F32 ? 4 : 2;
+}
 
 /* Activations that the product applies itself; others take a pass of their own. */
 static inline bool dk_cuda_product_has(DkAct act)

@@ -7,16 +7,6 @@
  * that reads and writes both run along rows. Filters: a thread a number, written in order. */
 #include "kernels/cuda/cuda.h"
 
-static inline __device__ void put(float *to, float x)
-{
-    *to = x;
-}
-
-static inline __device__ void put(DkBf16 *to, float x)
-{
-    *to = dk_to_bf16(x);
-}
-
 /* Launch: 32 columns, 32 rows; 32 x 8 threads. */
 template <class T, bool TRANSPOSED>
 static __global__ void pack_matrix(T *to, int64_t stride, DkCudaRows w, int64_t rows,
@@ -31,9 +21,9 @@ static __global__ void pack_matrix(T *to, int64_t stride, DkCudaRows w, int64_t 
     __syncthreads();
     for (int y = (int)threadIdx.y; y < 32; y += 8) {
         if (TRANSPOSED && column + y < columns && row + x < rows)
-            put(to + (column + y) * stride + row + x, tile[x][y]);
+            to[(column + y) * stride + row + x] = dk_to<T>(tile[x][y]);
         if (!TRANSPOSED && row + y < rows && column + x < columns)
-            put(to + (row + y) * stride + column + x, tile[y][x]);
+            to[(row + y) * stride + column + x] = dk_to<T>(tile[y][x]);
     }
 }
 
@@ -82,6 +72,8 @@ void dk_cuda_weight_set(DkDevice *dev, DkWeight *weight, DkTensor w, bool transp
         dk_cuda_scan_set(dev, weight, w);
     else if (weight->products == DK_PRODUCTS_BF16)
         set_matrix<DkBf16>(dev, weight, w, transposed);
+    else if (weight->products == DK_PRODUCTS_F16)
+        set_matrix<DkF16>(dev, weight, w, transposed);
     else
         set_matrix<float>(dev, weight, w, transposed);
 }

@@ -15,14 +15,9 @@ static double weigh(double *logits, int64_t n)
     return sum;
 }
 
-static float operand(float x, DkProducts products)
-{
-    return products == DK_PRODUCTS_BF16 ? dk_bf16(x) : x;
-}
-
 static double weight(double x, DkProducts products)
 {
-    return products == DK_PRODUCTS_BF16 ? dk_bf16((float)x) : x;
+    return products == DK_PRODUCTS_F32 ? x : dk_operand((float)x, products);
 }
 
 /* One query q[C] over the keys and values whose rows start at `first` and columns at `column`. */
@@ -34,15 +29,15 @@ static void attend(float *y, const float *q, DkTensor k, DkTensor v, int64_t fir
         const float *key = dk_row(k, first + l) + column;
         double sum = 0;
         for (int64_t c = 0; c < width; c++)
-            sum += (double)operand(q[c], products) * operand(key[c], products);
+            sum += (double)dk_operand(q[c], products) * dk_operand(key[c], products);
         logits[l] = sum / sqrt((double)width);
     }
     const double total = weigh(logits, n);
     for (int64_t c = 0; c < width; c++) {
         double sum = 0;
         for (int64_t l = 0; l < n; l++)
-            sum +=
-                weight(logits[l], products) * operand(dk_row(v, first + l)[column + c], products);
+            sum += weight(logits[l], products) *
+                   dk_operand(dk_row(v, first + l)[column + c], products);
         y[c] = (float)(sum / total);
     }
 }

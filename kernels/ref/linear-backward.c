@@ -9,8 +9,8 @@ void dk_ref_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTe
         for (int64_t k = 0; k < dk_columns(x); k++) {
             double sum = 0;
             for (int64_t i = 0; i < dk_rows(x); i++)
-                sum += (double)dk_ref_operand(dk_row(dy, i)[n], dev->products) *
-                       dk_ref_operand(dk_row(x, i)[k], dev->products);
+                sum += (double)dk_operand(dk_row(dy, i)[n], dev->products) *
+                       dk_operand(dk_row(x, i)[k], dev->products);
             dk_row(dw, n)[k] += (float)sum;
         }
 }

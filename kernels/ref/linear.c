@@ -8,7 +8,7 @@ static double dot(const float *x, const float *w, int64_t n, DkProducts products
 {
     double sum = 0;
     for (int64_t k = 0; k < n; k++)
-        sum += (double)dk_ref_operand(x[k], products) * w[k];
+        sum += (double)dk_operand(x[k], products) * w[k];
     return sum;
 }
 

@@ -92,7 +92,7 @@ static DkWeight *copy_as_given(DkDevice *dev, DkWeightKind kind, const float *va
     const size_t floats = (size_t)n * (size_t)k * (size_t)kh * (size_t)kw;
     DkWeight *w = dk_weight_alloc(dev, kind, n, k, kh, kw, floats);
     for (size_t i = 0; w && i < floats; i++)
-        w->data[i] = dk_ref_operand(values[i], w->products);
+        w->data[i] = dk_operand(values[i], w->products);
     return w;
 }
 

@@ -121,12 +121,6 @@ static inline double dk_ref_act_slope(double x, DkAct act)
     return 1;
 }
 
-/* What a product takes of a number. */
-static inline float dk_ref_operand(float x, DkProducts products)
-{
-    return products == DK_PRODUCTS_BF16 ? dk_bf16(x) : x;
-}
-
 /* Element i of an optional vector, or what stands for it. */
 static inline double dk_ref_at(DkTensor t, int64_t i, double otherwise)
 {

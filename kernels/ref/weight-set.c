@@ -24,5 +24,5 @@ void dk_ref_weight_set(DkDevice *dev, DkWeight *weight, DkTensor w, bool transpo
     for (int64_t i = 0; i < dk_rows(w); i++)
         for (int64_t j = 0; j < row; j++)
             weight->data[transposed ? j * weight->k + i : i * row + j] =
-                dk_ref_operand(dk_row(w, i)[j], weight->products);
+                dk_operand(dk_row(w, i)[j], weight->products);
 }

@@ -99,6 +99,44 @@ static inline float __bfloat162float(__nv_bfloat16 x)
     return value;
 }
 
+struct __half {
+    uint16_t bits;
+};
+
+/* Of a number's size m · 2^e, 0.5 <= m < 1, f16 keeps multiples of 2^(e - 11), and of 2^-24. */
+static inline __half __float2half_rn(float x)
+{
+    const uint16_t sign = signbit(x) ? 0x8000 : 0;
+    int e;
+    frexpf(x, &e);
+    if (x != x)
+        return {0x7fff};
+    if (fabsf(x) >= 65520)
+        return {(uint16_t)(sign | 0x7c00)};
+    e = e < -13 ? -13 : e;
+    const float n = nearbyintf(ldexpf(fabsf(x), 11 - e)); /* up to 2048: the next exponent */
+    return {(uint16_t)(sign | (n == 0 ? 0 : ((e + 13) << 10) + (int)n))};
+}
+
+static inline float __half2float(__half x)
+{
+    const int e = x.bits >> 10 & 31, m = x.bits & 1023;
+    const float size = e == 31 ? (m ? NAN : INFINITY)
+                       : e     ? ldexpf((float)(1024 + m), e - 25)
+                               : ldexpf((float)m, -24);
+    return x.bits & 0x8000 ? -size : size;
+}
+
+static inline float cuda_host_float(__nv_bfloat16 x)
+{
+    return __bfloat162float(x);
+}
+
+static inline float cuda_host_float(__half x)
+{
+    return __half2float(x);
+}
+
 /* ---- mathematics ----------------------------------------------------------------------------- */
 
 static inline float rsqrtf(float x)
@@ -165,8 +203,9 @@ static inline void __syncwarp(unsigned mask = 0xffffffffu)
 }
 
 /* Tensor cores' product of a warp, as kernels/cuda/mma.cuh describes it; DIM_CUDA_HOST_MMA=0: there
- * are none. */
+ * are none for bf16. */
 bool cuda_host_has_mma();
+template <class T>
 void cuda_host_mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 
 static inline void __threadfence_block()

@@ -478,15 +478,15 @@ struct Operands {
 
 Operands operands[CUDA_HOST_THREADS];
 
-float half_of(uint32_t pair, int high)
+template <class T> float half_of(uint32_t pair, int high)
 {
-    return __bfloat162float({(uint16_t)(high ? pair >> 16 : pair)});
+    return cuda_host_float(T{(uint16_t)(high ? pair >> 16 : pair)});
 }
 
 } // namespace
 
 /* The lanes see each other's operands until all of them are done. */
-void cuda_host_mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
+template <class T> void cuda_host_mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
 {
     const int lane = cuda_host_lane(), t = lane % 4;
     Operands *warp = &operands[(now - threads) & ~31];
@@ -496,10 +496,14 @@ void cuda_host_mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]
         for (int k = 0; k < 16; k++) {
             const uint32_t x = warp[(lane & ~3) + k % 8 / 2].a[i / 2 + k / 8 * 2];
             const uint32_t y = warp[(2 * t + i % 2) * 4 + k % 8 / 2].b[k / 8];
-            c[i] = fmaf(half_of(x, k % 2), half_of(y, k % 2), c[i]);
+            c[i] = fmaf(half_of<T>(x, k % 2), half_of<T>(y, k % 2), c[i]);
         }
     cuda_host_exchange(CUDA_HOST_SYNCWARP, 0xffffffffu, 0, 0);
 }
+
+template void cuda_host_mma<__nv_bfloat16>(float (&)[4], const uint32_t (&)[4],
+                                           const uint32_t (&)[2]);
+template void cuda_host_mma<__half>(float (&)[4], const uint32_t (&)[4], const uint32_t (&)[2]);
 
 int cuda_host_lane()
 {

@@ -31,12 +31,16 @@ enum { LANES = 16 };
 struct Matrix {
     const void *at;
     int64_t stride;
-    bool transposed, bf16;
+    bool transposed;
+    DkProducts products;
 
     float element(int64_t i) const
     {
-        return bf16 ? __bfloat162float(static_cast<const __nv_bfloat16 *>(at)[i])
-                    : static_cast<const float *>(at)[i];
+        if (products == DK_PRODUCTS_BF16)
+            return __bfloat162float(static_cast<const DkBf16 *>(at)[i]);
+        if (products == DK_PRODUCTS_F16)
+            return __half2float(static_cast<const DkF16 *>(at)[i]);
+        return static_cast<const float *>(at)[i];
     }
 };
 
@@ -74,11 +78,12 @@ float apply(float x, DkAct act)
 
 void multiply(const DkCudaProduct &p, int64_t batch)
 {
-    const int64_t size = p.bf16 ? 2 : 4, room = (p.k + LANES - 1) / LANES * LANES;
+    const int64_t size = dk_cuda_operand_bytes(p.products),
+                  room = (p.k + LANES - 1) / LANES * LANES;
     const Matrix a = {static_cast<const char *>(p.a) + batch * p.a_batch * size, p.a_stride,
-                      p.a_transposed, p.bf16};
+                      p.a_transposed, p.products};
     const Matrix b = {static_cast<const char *>(p.b) + batch * p.b_batch * size, p.b_stride,
-                      !p.b_transposed, p.bf16};
+                      !p.b_transposed, p.products};
     const std::vector<float> rows = gather(a, p.m, p.k, room), columns = gather(b, p.n, p.k, room);
     for (int64_t i = 0; i < p.m; i++)
         for (int64_t j = 0; j < p.n; j++) {

@@ -32,7 +32,7 @@ import traffic  # noqa: E402
 TOOLS = ("memcheck", "racecheck", "synccheck")
 SANITIZED = ["norm_modulate", "sum_rows", "resize", "conv1d_dw", "selective_scan", "attention", "conv2d", "attention_backward"]
 # Not timed: linear's bytes are not counted, its products being the library's; ranges and packing are no work of a step.
-NOT_TIMED = ("linear_bf16", "act_range", "softplus_range")
+NOT_TIMED = ("linear_bf16", "linear_f16", "act_range", "softplus_range")
 QUICK = ["act", "norm_modulate", "sum_rows"]
 HUGE = {"hidden_size": 1536, "depth": 5, "num_classes": 1000}  # five blocks of DiM-Huge's width
 
@@ -140,8 +140,8 @@ def measure_operations(card, operations, roof):
 
 
 def evaluation_row(result, precision, roof):
-    """Of dim bench's JSON; linear layers' products may be bf16, everything else is f32."""
-    taken, product = result["median_ms"] * 1e-3, "bf16_per_second" if precision == "bf16" else "f32_per_second"
+    """Of dim bench's JSON; linear layers' products may be of 16 bits, everything else is f32."""
+    taken, product = result["median_ms"] * 1e-3, f"{precision}_per_second"
     flop = {s["name"]: s["gflops"] * s["ms"] * 1e6 for s in result["stages"]}
     arithmetic = sum(f / roof[product if name == "linear" else "f32_per_second"] for name, f in flop.items())
     least = max(arithmetic, result["memory"]["weights"] / roof["bytes_per_second"])
@@ -157,7 +157,7 @@ def measure_evaluations(card, roof):
             subprocess.run([card.at("tests", "bench", "make-random-model"), folder, json.dumps(HUGE), "16"], check=True)
             models.append(folder)
         for model in models:
-            for precision in ["f32"] if card.quick else ["f32", "bf16"]:
+            for precision in ["f32"] if card.quick else ["f32", "bf16", "f16"]:
                 status, output, last, seconds = card.run(
                     [card.at("engine", "dim"), "bench", "--device", "cuda", "--model", model, "--precision", precision, "--json",
                      "--repeat", "1" if card.quick else "20"])
@@ -181,7 +181,7 @@ def describe(report):
     bad = [s for s in steps if s["result"] != "passed"]
     lines = [f"# {roof['device']}", "", f"{report['date']}, {report['commit']}; written by `tests/gpu/card.py`.", "",
              f"Copy {roof['bytes_per_second'] * 1e-9:.0f} GB/s, product {roof['f32_per_second'] * 1e-12:.3g} TFLOP/s in f32, "
-             f"{roof['bf16_per_second'] * 1e-12:.3g} in bf16. {sum(s['result'] == 'passed' for s in steps)} of {len(steps)} steps passed.", ""]
+             f"{roof['bf16_per_second'] * 1e-12:.3g} in bf16, {roof['f16_per_second'] * 1e-12:.3g} in f16. {sum(s['result'] == 'passed' for s in steps)} of {len(steps)} steps passed.", ""]
     lines += table(["not passed", "", ""], [[s["step"], s["result"], s["text"]] for s in bad]) if bad else []
     lines += table(["one evaluation", "x", "precision", "ms", "TFLOP/s", "share of the roofline"],
                    [[r["model"], str(r["x"]), r["precision"], f"{1e3 * r['seconds']:.3f}", f"{r['flop'] / r['seconds'] * 1e-12:.3g}",

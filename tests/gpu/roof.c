@@ -5,9 +5,9 @@
  * usage: roof cuda|cpu [FLOATS SIDE]
  *
  * Copies FLOATS numbers (64 million) from one buffer to another and multiplies square matrices of
- * SIDE (4096) rows, in f32 and with operands rounded to bf16, until a tenth of a second is over;
- * the best of five rounds counts. Prints a JSON object: device, bytes_per_second, f32_per_second,
- * bf16_per_second. Exit status: 0 done, 1 the device failed, 2 usage, 77 there is none, with one
+ * SIDE (4096) rows, in f32 and with operands rounded to bf16 and f16, until a tenth of a second is
+ * over; the best of five rounds counts. Prints a JSON object: device, bytes_per_second, f32_per_second,
+ * bf16_per_second, f16_per_second. Exit status: 0 done, 1 the device failed, 2 usage, 77 there is none, with one
  * line why. */
 #include "kernels/dk-ops.h"
 
@@ -141,12 +141,13 @@ int main(int argc, char **argv)
         return 77;
     }
     const double bytes = measure_copy(dev, n), f32 = measure_product(dev, side, DK_PRODUCTS_F32),
-                 bf16 = measure_product(dev, side, DK_PRODUCTS_BF16);
-    const bool good = bytes > 0 && f32 > 0 && bf16 > 0;
+                 bf16 = measure_product(dev, side, DK_PRODUCTS_BF16),
+                 f16 = measure_product(dev, side, DK_PRODUCTS_F16);
+    const bool good = bytes > 0 && f32 > 0 && bf16 > 0 && f16 > 0;
     if (good)
         printf("{\"device\": \"%s\", \"bytes_per_second\": %.4g, \"f32_per_second\": %.4g, "
-               "\"bf16_per_second\": %.4g}\n",
-               dk_device_describe(dev), bytes, f32, bf16);
+               "\"bf16_per_second\": %.4g, \"f16_per_second\": %.4g}\n",
+               dk_device_describe(dev), bytes, f32, bf16, f16);
     else
         fprintf(stderr, "roof: the device failed: %s\n", dk_device_problem(dev));
     dk_device_close(&dev);

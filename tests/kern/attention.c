@@ -22,9 +22,9 @@ static void check_products(Kern *k, const int64_t *s, DkProducts products)
     const KernTolerance logits = kern_tolerance(s[4], sqrt((double)s[4]));
     KernTolerance tolerance = kern_tolerance(s[2], 4 * kern_scale(k));
     tolerance.atol += 4 * logits.atol * kern_scale(k);
-    /* The same weight is rounded at another scale: half a step each, 2^-9 of it. */
-    if (products == DK_PRODUCTS_BF16)
-        tolerance.atol += 4 * 0x1p-8 * kern_scale(k);
+    /* The same weight is rounded at another scale: half a step each, 2^-9 or 2^-12 of it. */
+    if (products != DK_PRODUCTS_F32)
+        tolerance.atol += 4 * (products == DK_PRODUCTS_BF16 ? 0x1p-8 : 0x1p-11) * kern_scale(k);
     kern_compare(k, y, tolerance);
 }
 
@@ -36,6 +36,11 @@ static void check(Kern *k, const int64_t *s)
 static void check_bf16(Kern *k, const int64_t *s)
 {
     check_products(k, s, DK_PRODUCTS_BF16);
+}
+
+static void check_f16(Kern *k, const int64_t *s)
+{
+    check_products(k, s, DK_PRODUCTS_F16);
 }
 
 const KernOp kern_attention = {
@@ -64,4 +69,17 @@ const KernOp kern_attention_bf16 = {
     .limits = {2, 70, 140, 2, 80, 4},
     .model = {1, 256, 256, 6, 64, 1},
     .check = check_bf16,
+};
+
+const KernOp kern_attention_f16 = {
+    .name = "attention_f16",
+    .sizes = {"B", "Lq", "L", "heads", "width", "gap"},
+    .shapes = {{1, 1, 1, 1, 1, 1},
+               {2, 5, 3, 2, 7, 2},
+               {1, 65, 130, 1, 64, 1},
+               {1, 3, 70, 2, 72, 1},
+               {1, 17, 65, 1, 100, 3}},
+    .limits = {2, 70, 140, 2, 80, 4},
+    .model = {1, 256, 256, 6, 64, 1},
+    .check = check_f16,
 };

@@ -1,5 +1,5 @@
 /* dk_linear: bias or none, each activation, overwriting and accumulating, rows with gaps, operands
- * as they are and rounded to bf16.
+ * as they are, rounded to bf16 and to f16.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "kern.h"
@@ -44,6 +44,11 @@ static void check_bf16(Kern *k, const int64_t *s)
     check_products(k, s, DK_PRODUCTS_BF16);
 }
 
+static void check_f16(Kern *k, const int64_t *s)
+{
+    check_products(k, s, DK_PRODUCTS_F16);
+}
+
 const KernOp kern_linear = {
     .name = "linear",
     .sizes = {"M", "N", "K", "gap"},
@@ -70,4 +75,18 @@ const KernOp kern_linear_bf16 = {
     .limits = {200, 150, 300, 5},
     .model = {366, 3072, 1536, 1},
     .check = check_bf16,
+};
+
+const KernOp kern_linear_f16 = {
+    .name = "linear_f16",
+    .sizes = {"M", "N", "K", "gap"},
+    .shapes = {{1, 1, 1, 1},
+               {1, 64, 33, 1},
+               {7, 1, 17, 3},
+               {5, 3, 1, 1},
+               {2, 32, 16, 4},
+               {65, 17, 129, 2}},
+    .limits = {200, 150, 300, 5},
+    .model = {366, 3072, 1536, 1},
+    .check = check_f16,
 };

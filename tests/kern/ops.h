@@ -3,9 +3,11 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 KERN_OP(linear)
 KERN_OP(linear_bf16)
+KERN_OP(linear_f16)
 KERN_OP(conv2d)
 KERN_OP(attention)
 KERN_OP(attention_bf16)
+KERN_OP(attention_f16)
 KERN_OP(selective_scan)
 KERN_OP(softplus_range)
 KERN_OP(s4d_scan)

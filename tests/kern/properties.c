@@ -213,12 +213,61 @@ static void linear_rows(Check *c)
     check_release(c);
 }
 
+/* As f16: 11 bits, steps of 2^-24 at the least; what is finite, at most 65504. */
+static double f16_of(float x)
+{
+    int exponent;
+    frexp((double)x, &exponent);
+    const int step = exponent - 11 < -24 ? -24 : exponent - 11;
+    const double y = ldexp(rint(ldexp((double)x, -step)), step);
+    return isinf(x) || fabs(y) <= 65504 ? y : copysign(65504, y);
+}
+
+/* x times 1, for x of every exponent, ties and what lies beside them, and what is too large. */
+static void f16_operands(Check *c)
+{
+    enum { EXPONENTS = 60, EACH = 12, M = EXPONENTS * EACH };
+    static const float parts[EACH] = {1,
+                                      1 + 0x1p-11f,
+                                      1 + 0x1.8p-11f,
+                                      1 + 0x1.7ffp-11f,
+                                      1 + 0x1.8p-10f,
+                                      1 + 0x1.8002p-10f,
+                                      1 + 0x1.7ffep-10f,
+                                      1.75f,
+                                      2 - 0x1p-11f,
+                                      2 - 0x1p-12f,
+                                      2 - 0x1p-23f,
+                                      1.3f};
+    const float one = 1;
+    float x[M];
+    double wanted[M];
+    for (int i = 0; i < M; i++) {
+        x[i] = ldexpf(i / EACH % 2 ? -parts[i % EACH] : parts[i % EACH], i / EACH - 30);
+        wanted[i] = f16_of(x[i]);
+    }
+    x[0] = -INFINITY;
+    wanted[0] = -INFINITY;
+    dk_device_set_products(c->dev, DK_PRODUCTS_F16);
+    DkWeight *w = check_keep(c, dk_weight_linear(c->dev, &one, 1, 1));
+    dk_device_set_products(c->dev, DK_PRODUCTS_F32);
+    const DkTensor y = check_tensor(c, DK_F32, SIZES(M, 1));
+    dk_linear(c->dev, y, check_values(c, SIZES(M, 1), x), w, (DkTensor){0}, DK_ACT_NONE, false);
+    float *got = check_read(c, y);
+    for (int i = 0; i < M; i++)
+        EXPECT(c, got[i] == wanted[i]);
+    free(got);
+    check_release(c);
+}
+
 /* Of one key: its value, rounded. Of two keys that are the same once rounded, and a query that
  * tells them apart before: the mean. Weights 1 and e^-1, rounded: to their sum, which is not. */
-static void attention_rounds(Check *c)
+static void attention_rounds(Check *c, DkProducts products)
 {
-    const float fine = 1 + 0x1p-9f, lower = dk_bf16(0.36787944f);
-    const DkTensor q = check_values(c, SIZES(1, 2, 1), (float[]){512, 0});
+    const bool is_bf16 = products == DK_PRODUCTS_BF16;
+    const float fine = 1 + (is_bf16 ? 0x1p-9f : 0x1p-12f);
+    const float lower = is_bf16 ? 0.3671875f : 0.367919921875f; /* 94 / 256, 1507 / 4096 */
+    const DkTensor q = check_values(c, SIZES(1, 2, 1), (float[]){is_bf16 ? 512 : 4096, 0});
     const DkTensor k = check_values(c, SIZES(1, 2, 1), (float[]){1, fine});
     const DkTensor v = check_values(c, SIZES(1, 2, 1), (float[]){fine, 3});
     const DkTensor y = check_tensor(c, DK_F32, SIZES(1, 2, 1));
@@ -226,13 +275,13 @@ static void attention_rounds(Check *c)
     const DkTensor out = check_tensor(c, DK_F32, SIZES(1, 1, 1));
     const DkTensor keys = check_values(c, SIZES(1, 2, 1), (float[]){1, 0});
     const DkTensor ends = check_values(c, SIZES(1, 2, 1), (float[]){0, 1});
-    dk_attention(c->dev, out, one, one, one, 1, DK_PRODUCTS_BF16);
+    dk_attention(c->dev, out, one, one, one, 1, products);
     EXPECT(c, check_near(c, out, (double[]){1}, 0));
     dk_attention(c->dev, out, one, one, one, 1, DK_PRODUCTS_F32);
     EXPECT(c, check_near(c, out, (double[]){fine}, 0));
-    dk_attention(c->dev, y, q, k, v, 1, DK_PRODUCTS_BF16);
+    dk_attention(c->dev, y, q, k, v, 1, products);
     EXPECT(c, check_near(c, y, (double[]){2, 2}, 0));
-    dk_attention(c->dev, out, one, keys, ends, 1, DK_PRODUCTS_BF16);
+    dk_attention(c->dev, out, one, keys, ends, 1, products);
     EXPECT(c, check_near(c, out, (double[]){lower / (1 + 0.36787944117144233)}, 1e-6));
     check_release(c);
 }
@@ -422,7 +471,9 @@ static int run(Kind kind)
     linear_rows(&c);
     attention_batch(&c, DK_PRODUCTS_F32);
     attention_batch(&c, DK_PRODUCTS_BF16);
-    attention_rounds(&c);
+    attention_rounds(&c, DK_PRODUCTS_BF16);
+    attention_rounds(&c, DK_PRODUCTS_F16);
+    f16_operands(&c);
     threads(&c, kind, run_threaded);
     threads(&c, kind, run_states_backward);
     printf("%s: %d failures\n", c.text, c.n_failures);

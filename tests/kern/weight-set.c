@@ -11,13 +11,13 @@ static void check_linear(Kern *k, const int64_t *s)
 {
     const int64_t m = s[0], n = s[1], in = s[2];
     const bool transposed = kern_bits(k) % 2;
-    const bool bf16 = kern_bits(k) % 2;
-    kern_note(k, " transposed=%d bf16=%d", transposed, bf16);
+    const DkProducts products = kern_bits(k) % 3;
+    kern_note(k, " transposed=%d products=%d", transposed, (int)products);
     KernTensor *x = kern_input(k, 2, (int64_t[]){m, in}, 0);
     KernTensor *w = kern_normal(k, 2, transposed ? (int64_t[]){in, n} : (int64_t[]){n, in}, s[3]);
     KernTensor *y = kern_output(k, 2, (int64_t[]){m, n}, 0);
-    for (int i = 0; bf16 && i < 2; i++)
-        dk_device_set_products(k->dev[i], DK_PRODUCTS_BF16);
+    for (int i = 0; i < 2; i++)
+        dk_device_set_products(k->dev[i], products);
     KernWeight weight = kern_weight_linear(k, n, in);
     for (int i = 0; i < 2; i++)
         dk_device_set_products(k->dev[i], DK_PRODUCTS_F32);

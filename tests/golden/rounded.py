@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A golden case with bf16 products beside the same with f32 ones.
+"""A golden case with products of 16-bit numbers beside the same with f32 ones.
 
-    bf16.py [--least X] [--most X] [--device D] DIM FOLDER
+    rounded.py [--precision bf16|f16] [--least X] [--most X] [--device D] DIM FOLDER
 
-Runs FOLDER's case.json twice, with --precision f32 and bf16, and prints how far the results lie apart: |a-b|/|b|, per tensor, with the
+Runs FOLDER's case.json twice, with --precision f32 and bf16, or f16, and prints how far the results lie apart: |a-b|/|b|, per tensor, with the
 largest difference. It must be at least X (else nothing was rounded) and at most X. With --device the rounded run is there, and must be nearer to
-the processor's than NEAR of what lies between that and f32: bf16 means the same on both, but sums in another order round to another neighbour.
+the processor's than NEAR of what lies between that and f32: it means the same on both, but sums in another order round to another neighbour.
 Exit status: 0 it is, 1 it is not.
 """
 import argparse
@@ -31,6 +31,7 @@ def run(case, binary, folder, precision, device="cpu"):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--precision", choices=["bf16", "f16"], default="bf16")
     parser.add_argument("--least", type=float, default=1e-5)
     parser.add_argument("--most", type=float, required=True)
     parser.add_argument("--device", default="cpu")
@@ -41,8 +42,8 @@ def main():
     faults = 0
     with tempfile.TemporaryDirectory() as folder:
         exact = run(case, options.dim, folder, "f32")
-        other = run(case, options.dim, folder, "bf16")
-        rounded = other if options.device == "cpu" else run(case, options.dim, folder, "bf16", options.device)
+        other = run(case, options.dim, folder, options.precision)
+        rounded = other if options.device == "cpu" else run(case, options.dim, folder, options.precision, options.device)
     for name, want in exact.items():
         worst, _, relative = compare.tensor_errors(rounded[name], want)
         apart = compare.tensor_errors(rounded[name], other[name])[2]

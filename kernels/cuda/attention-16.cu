@@ -1,5 +1,5 @@
-/* Softmax attention with bf16 products: queries, keys, values and weights are rounded, sums and the
- * softmax are f32. The formula stands in attention.cu.
+/* Softmax attention with products of bf16 or f16 numbers: queries, keys, values and weights are
+ * rounded, sums and the softmax are f32. The formula stands in attention.cu.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
@@ -15,16 +15,16 @@
 enum { N_ROWS = 64, CHUNK = 32, THREADS = 128, N_TILES = N_ROWS / 8 };
 
 /* Padded so that the rows that a warp reads together lie in other banks. */
-struct Chunk {
-    DkBf16 at[CHUNK + 8];
+template <class T> struct Chunk {
+    T at[CHUNK + 8];
 };
-struct Turned {
-    DkBf16 at[N_ROWS + 8];
+template <class T> struct Turned {
+    T at[N_ROWS + 8];
 };
 
-static inline __device__ DkBf16 rounded(const DkHeadRows &x, int row, int column)
+template <class T> static inline __device__ T rounded(const DkHeadRows &x, int row, int column)
 {
-    return dk_to_bf16(row < x.n && column < x.columns ? x.at[row * x.stride + column] : 0);
+    return dk_to<T>(row < x.n && column < x.columns ? x.at[row * x.stride + column] : 0);
 }
 
 static inline __device__ int group()
@@ -37,47 +37,51 @@ static inline __device__ int place()
     return (int)threadIdx.x % 4;
 }
 
-static inline __device__ uint32_t pair_at(const DkBf16 *at)
+template <class T> static inline __device__ uint32_t pair_at(const T *at)
 {
     return *reinterpret_cast<const uint32_t *>(at);
 }
 
 /* A warp a row. */
-static inline __device__ void stage(Chunk *to, const DkHeadRows &x, int column)
+template <class T>
+static inline __device__ void stage(Chunk<T> *to, const DkHeadRows &x, int column)
 {
     const int lane = (int)threadIdx.x % 32;
     for (int row = (int)threadIdx.x / 32; row < N_ROWS; row += THREADS / 32)
-        to[row].at[lane] = rounded(x, row, column + lane);
+        to[row].at[lane] = rounded<T>(x, row, column + lane);
 }
 
-static inline __device__ void stage_turned(Turned *to, const DkHeadRows &x, int column)
+template <class T>
+static inline __device__ void stage_turned(Turned<T> *to, const DkHeadRows &x, int column)
 {
     const int lane = (int)threadIdx.x % 32;
     for (int row = (int)threadIdx.x / 32; row < N_ROWS; row += THREADS / 32)
-        to[lane].at[row] = rounded(x, row, column + lane);
+        to[lane].at[row] = rounded<T>(x, row, column + lane);
 }
 
 /* s += the warp's queries · keys, of the chunks in shared memory. */
-static inline __device__ void add_logits(float (&s)[N_TILES][4], const Chunk *queries,
-                                         const Chunk *keys)
+template <class T>
+static inline __device__ void add_logits(float (&s)[N_TILES][4], const Chunk<T> *queries,
+                                         const Chunk<T> *keys)
 {
-    const Chunk *q = queries + threadIdx.x / 32 * 16 + group();
+    const Chunk<T> *q = queries + threadIdx.x / 32 * 16 + group();
     DK_UNROLL
     for (int c = 2 * place(); c < CHUNK; c += 16) {
         const uint32_t a[4] = {pair_at(q[0].at + c), pair_at(q[8].at + c), pair_at(q[0].at + c + 8),
                                pair_at(q[8].at + c + 8)};
         DK_UNROLL
         for (int j = 0; j < N_TILES; j++) {
-            const DkBf16 *key = keys[8 * j + group()].at + c;
+            const T *key = keys[8 * j + group()].at + c;
             const uint32_t b[2] = {pair_at(key), pair_at(key + 8)};
-            dk_mma(s[j], a, b);
+            dk_mma<T>(s[j], a, b);
         }
     }
 }
 
 /* y += weights · values, of the chunk's 32 channels. */
+template <class T>
 static inline __device__ void add_values(float (*y)[4], const uint32_t (&weights)[N_TILES][2],
-                                         const Turned *values)
+                                         const Turned<T> *values)
 {
     DK_UNROLL
     for (int k = 0; k < N_TILES / 2; k++) {
@@ -85,9 +89,9 @@ static inline __device__ void add_values(float (*y)[4], const uint32_t (&weights
                                weights[2 * k + 1][1]};
         DK_UNROLL
         for (int j = 0; j < CHUNK / 8; j++) {
-            const DkBf16 *value = values[8 * j + group()].at + 16 * k + 2 * place();
+            const T *value = values[8 * j + group()].at + 16 * k + 2 * place();
             const uint32_t b[2] = {pair_at(value), pair_at(value + 8)};
-            dk_mma(y[j], a, b);
+            dk_mma<T>(y[j], a, b);
         }
     }
 }
@@ -129,11 +133,12 @@ static inline __device__ float weigh(float (&s)[N_TILES][4], int query, float *t
 }
 
 /* Launch: tiles of 64 queries, heads times slices of J chunks, batch; 128 threads. */
-template <int J> static __global__ void __launch_bounds__(THREADS, 4) attend_bf16(DkAttention a)
+template <class T, int J>
+static __global__ void __launch_bounds__(THREADS, 4) attend_16(DkAttention a)
 {
-    DK_SHARED(Chunk, queries, [N_ROWS]);
-    DK_SHARED(Chunk, keys, [N_ROWS]);
-    DK_SHARED(Turned, values, [CHUNK]);
+    DK_SHARED(Chunk<T>, queries, [N_ROWS]);
+    DK_SHARED(Chunk<T>, keys, [N_ROWS]);
+    DK_SHARED(Turned<T>, values, [CHUNK]);
     const int head = (int)blockIdx.y / a.n_slices * a.width;
     const int slice = (int)blockIdx.y % a.n_slices * J * CHUNK;
     const int64_t first = (int64_t)blockIdx.x * N_ROWS, batch = blockIdx.z;
@@ -161,7 +166,7 @@ template <int J> static __global__ void __launch_bounds__(THREADS, 4) attend_bf1
             }
             DK_UNROLL
             for (int j = 0; j < N_TILES; j++)
-                weights[j][i] = dk_round_pair(s[j][2 * i], s[j][2 * i + 1]);
+                weights[j][i] = dk_round_pair<T>(s[j][2 * i], s[j][2 * i + 1]);
         }
         DK_UNROLL
         for (int j = 0; j < J; j++)
@@ -188,27 +193,37 @@ template <int J> static __global__ void __launch_bounds__(THREADS, 4) attend_bf1
     }
 }
 
-template <int J> static void launch(DkDevice *dev, DkAttention a, int64_t n_batch, int n_heads)
+template <class T, int J>
+static void launch(DkDevice *dev, DkAttention a, int64_t n_batch, int n_heads)
 {
     a.n_slices = (int)dk_cuda_ceil(a.width, J * CHUNK);
     const dim3 grid((unsigned)dk_cuda_ceil(a.n_queries, N_ROWS), (unsigned)(n_heads * a.n_slices),
                     (unsigned)n_batch);
-    DK_LAUNCH(dev, attend_bf16<J>, grid, dim3(THREADS), 0, a);
+    DK_LAUNCH(dev, (attend_16<T, J>), grid, dim3(THREADS), 0, a);
 }
 
 bool dk_cuda_attention_has_mma()
 {
-    return dk_mma_arch(attend_bf16<1>) >= 80;
+    return dk_mma_arch(attend_16<DkBf16, 1>) >= 80;
 }
 
-void dk_cuda_attention_bf16(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v,
-                            int n_heads)
+template <class T>
+static void attend(DkDevice *dev, const DkAttention &a, int64_t n_batch, int n_heads)
+{
+    if (a.width <= CHUNK)
+        launch<T, 1>(dev, a, n_batch, n_heads);
+    else if (a.width <= 2 * CHUNK)
+        launch<T, 2>(dev, a, n_batch, n_heads);
+    else
+        launch<T, 3>(dev, a, n_batch, n_heads);
+}
+
+void dk_cuda_attention_16(DkDevice *dev, DkTensor y, DkTensor q, DkTensor k, DkTensor v,
+                          int n_heads, DkProducts products)
 {
     const DkAttention a = dk_attention_of(y, q, k, v, n_heads);
-    if (a.width <= CHUNK)
-        launch<1>(dev, a, q.sizes[0], n_heads);
-    else if (a.width <= 2 * CHUNK)
-        launch<2>(dev, a, q.sizes[0], n_heads);
+    if (products == DK_PRODUCTS_BF16)
+        attend<DkBf16>(dev, a, q.sizes[0], n_heads);
     else
-        launch<3>(dev, a, q.sizes[0], n_heads);
+        attend<DkF16>(dev, a, q.sizes[0], n_heads);
 }
