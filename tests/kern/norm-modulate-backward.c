@@ -44,7 +44,12 @@ static void check(Kern *k, const int64_t *s)
 const KernOp kern_norm_modulate_backward = {
     .name = "norm_modulate_backward",
     .sizes = {"B", "L", "D", "gap"},
-    .shapes = {{1, 1, 1, 1}, {2, 3, 16, 1}, {1, 37, 31, 2}, {3, 16, 33, 1}, {1, 2, 1000, 3}},
+    .shapes = {{1, 1, 1, 1},
+               {2, 3, 16, 1},
+               {1, 37, 31, 2},
+               {3, 16, 33, 1},
+               {1, 2, 1000, 3},
+               {2, 17, 2052, 1}},
     .limits = {3, 40, 500, 4},
     .model = {2, 366, 1536, 1},
     .check = check,
