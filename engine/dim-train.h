@@ -72,6 +72,11 @@ gboolean dim_codec_fit         (const DimDataset *dataset, const DimCodecParams 
 
 /* ---- training ------------------------------------------------------------------------------------------ */
 
+typedef enum {
+    DIM_OPTIMISER_ADAMW,
+    DIM_OPTIMISER_MUON /* for the matrices between hidden layers, which takes their rate and decay; AdamW for the rest */
+} DimOptimiserKind;
+
 typedef enum { DIM_TIMES_UNIFORM, DIM_TIMES_LOGIT_NORMAL } DimTimes;
 
 typedef struct {
@@ -86,6 +91,7 @@ typedef struct {
     DimTimes times;             /* which noise levels are trained on */
     double   times_mean, times_deviation; /* of the logit of tc, for DIM_TIMES_LOGIT_NORMAL */
     gint64   seed;
+    DimOptimiserKind optimiser;
     DimPrecision precision;     /* of products; BF16 rounds both operands, weights and sums stay float */
 } DimTrainParams;
 

@@ -54,6 +54,8 @@ static const Setting table[] = {
     {"steps", SETTING_WHOLE, 1, 1e9, .free = TRUE, .argument = "N", .help = "Steps in all; more of them let a finished training go on"},
     {"batch", SETTING_WHOLE, 1, 65536, .initial = "32", .argument = "N", .help = "Samples a step, over all processes"},
     {"micro-batch", SETTING_WHOLE, 0, 65536, .initial = "0", .free = TRUE, .argument = "N", .help = "Samples at a time, to save memory; 0: by itself"},
+    {"optimizer", SETTING_WORD, .initial = "adamw", .words = "adamw|muon", .later = TRUE, .argument = "NAME",
+     .help = "adamw, or muon for the matrices between hidden layers"},
     {"rate", SETTING_REAL, 1e-12, 1, .initial = "0.001", .argument = "R", .help = "Learning rate after warm-up"},
     {"rate-floor", SETTING_REAL, 0, 1, .initial = "0.02", .argument = "R", .help = "Part of it that a cosine leaves at the end; 1: constant"},
     {"warmup", SETTING_WHOLE, 0, 1e9, .initial = "100", .argument = "STEPS", .help = "Steps with a rate that rises from 0"},
@@ -407,6 +409,8 @@ void tool_settings_params(const ToolSettings *settings, DimTrainParams *params)
     params->seed = tool_settings_whole(settings, "seed");
     if (!strcmp(tool_settings_text(settings, "precision"), "bf16"))
         params->precision = DIM_PRECISION_BF16;
+    if (!strcmp(tool_settings_text(settings, "optimizer"), "muon"))
+        params->optimiser = DIM_OPTIMISER_MUON;
     tool_setting_times(tool_settings_text(settings, "times"), params);
 }
 

@@ -51,6 +51,8 @@ void dim_build_choose_init(DimTrained *t)
                                          "t_embedder.mlp.2.weight"};
 
     dim_trained_xavier(t);
+    t->hidden = t->rank == 2 && g_str_has_prefix(t->name, "blocks.") &&
+                g_str_has_suffix(t->name, ".weight") && !strstr(t->name, ".adaLN_modulation.");
     for (gsize i = 0; i < G_N_ELEMENTS(zero); i++)
         if (g_str_has_suffix(t->name, zero[i]))
             t->init = DIM_INIT_ZERO;

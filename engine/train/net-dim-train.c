@@ -65,6 +65,19 @@ static void choose_init(DimTrained *t, const DimMambaConfig *c)
         }
 }
 
+/* dt_proj, of low rank and scaled with care, is none of Muon's, nor are tables and both ends. */
+static gboolean is_hidden(const char *name)
+{
+    static const char *const ends[] = {"attn1.in_proj.weight",  "attn1.x_proj.weight",
+                                       "attn1.out_proj.weight", "skip_linear.weight",
+                                       "skip_linear.0.weight",  "skip_linear.1.weight"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(ends); i++)
+        if (ends_with(name, ends[i]))
+            return TRUE;
+    return FALSE;
+}
+
 typedef struct {
     const DimMambaConfig *config;
     DimParameters *parameters;
@@ -78,6 +91,7 @@ static gboolean add_entry(const DimNetEntry *e, void *data, GError **error)
 
     memcpy(t.sizes, e->sizes, sizeof t.sizes);
     choose_init(&t, adding->config);
+    t.hidden = is_hidden(t.name);
     dim_parameters_add(adding->parameters, &t);
     return TRUE;
 }

@@ -104,6 +104,12 @@ static DkTensor shaped(DkTensor t, int rank, const gint64 *sizes)
     return dk_tensor_reshape(t, rank, sizes);
 }
 
+DkTensor dim_parameters_matrix(const DimParameters *p, int block, const DimTrained *t)
+{
+    g_assert(t->rank == 2 && !t->fixed);
+    return shaped(place(p, block, t), t->rank, t->sizes);
+}
+
 DimParameter dim_parameter(const DimParameters *p, const char *name, int rank, const gint64 *sizes)
 {
     const DimTrained *t = find(p, name);

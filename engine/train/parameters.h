@@ -36,6 +36,8 @@ typedef struct {
     gboolean turned;  /* [1, d, P] in files, [P, d] here */
     DimInit init;
     double middle, size;
+    gboolean
+        hidden; /* a matrix [outputs, inputs] between hidden layers: Muon's, where it is used */
     gboolean no_decay; /* AdamW's is not for this one */
     double rate_most;  /* the learning rate is at most so much; 0: any */
     float *fixed;      /* these numbers, or those of a file, and never others; taken over, g_free */
@@ -44,8 +46,8 @@ typedef struct {
 enum {
     DIM_BLOCK_WEIGHTS,
     DIM_BLOCK_GRADIENT,
-    DIM_BLOCK_MEAN,    /* AdamW's first moment */
-    DIM_BLOCK_SQUARE,  /* and its second */
+    DIM_BLOCK_MEAN,    /* AdamW's first moment, Muon's momentum */
+    DIM_BLOCK_SQUARE,  /* AdamW's second */
     DIM_BLOCK_AVERAGE, /* of the weights over the steps, exponentially */
     DIM_N_BLOCKS
 };
@@ -75,6 +77,8 @@ void dim_parameters_draw(DimParameters *p, gint64 seed);
 /* One tensor in another shape of as many numbers; a fixed one has no gradient. The name is one of
  * ours: an unknown one asserts. */
 DimParameter dim_parameter(const DimParameters *p, const char *name, int rank, const gint64 *sizes);
+/* A tensor of rank 2 in a block. */
+DkTensor dim_parameters_matrix(const DimParameters *p, int block, const DimTrained *tensor);
 gboolean dim_parameters_has(const DimParameters *p, const char *name);
 DimParameter dim_parameter_columns(DimParameter parameter, gint64 first, gint64 count);
 DimParameter dim_parameter_slice(DimParameter parameter, gint64 first, gint64 count);

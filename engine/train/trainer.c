@@ -1,4 +1,4 @@
-/* Training: gradient of a batch, clipped, one AdamW step, the average of the weights.
+/* Training: gradient of a batch, clipped, one step of the optimiser, the average of the weights.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "trainer.h"
@@ -199,7 +199,8 @@ static gboolean build_net(DimTrainer *t, GError **error)
     t->class->build(s->net_config, &t->parameters, t->micro, t->latent[1], t->latent[2], t->dk,
                     &t->net);
     set_products(t, FALSE);
-    return dim_graph_finish(t->net.graph, t->net.output, error) &&
+    return dim_optimiser_init(&t->optimiser, &t->parameters, t->params.optimiser, error) &&
+           dim_graph_finish(t->net.graph, t->net.output, error) &&
            dim_schedule_init(&t->schedule, s->schedule, s->beta_start, s->beta_end, s->timesteps,
                              s->info.folder, error);
 }
@@ -254,6 +255,7 @@ void dim_trainer_free(DimTrainer **trainer)
         return;
     dim_graph_free(&t->net.graph);
     g_free(t->net.inputs);
+    dim_optimiser_clear(&t->optimiser);
     dim_parameters_clear(&t->parameters);
     dim_schedule_clear(&t->schedule);
     if (t->encoder)
@@ -346,51 +348,6 @@ static gboolean gather(DimTrainer *t, double *loss, GError **error)
     return TRUE;
 }
 
-static const DimTrained *tensor_at(const DimTrainer *t, guint i)
-{
-    return &g_array_index(t->parameters.list, DimTrained, i);
-}
-
-static gboolean step_alike(const DimTrained *a, const DimTrained *b)
-{
-    return !a->no_decay == !b->no_decay && !(a->rate_most < b->rate_most) &&
-           !(a->rate_most > b->rate_most);
-}
-
-/* Where the run of tensors that want the same of AdamW as the first one ends. */
-static guint run_end(const DimTrainer *t, guint first)
-{
-    const guint n = t->parameters.list->len;
-    guint end = first + 1;
-
-    while (end < n &&
-           (tensor_at(t, end)->fixed || step_alike(tensor_at(t, first), tensor_at(t, end))))
-        end++;
-    return end;
-}
-
-/* `settings` is for tensors that want nothing else. */
-static void step_weights(DimTrainer *t, const DkAdamW *settings)
-{
-    const DimParameters *p = &t->parameters;
-
-    for (guint i = 0, end; i < p->list->len; i = end) {
-        const DimTrained *of = tensor_at(t, i);
-        DkTensor part[DIM_BLOCK_AVERAGE];
-        DkAdamW own = *settings;
-        end = of->fixed ? i + 1 : run_end(t, i);
-        if (of->fixed)
-            continue;
-        const gint64 last = end < p->list->len ? tensor_at(t, end)->at : p->count;
-        for (int k = 0; k < DIM_BLOCK_AVERAGE; k++)
-            part[k] = dk_tensor_columns(p->block[k], of->at, last - of->at);
-        own.decay = of->no_decay ? 0 : own.decay;
-        own.rate = of->rate_most > 0 ? MIN(own.rate, of->rate_most) : own.rate;
-        dk_adamw(t->dk, part[DIM_BLOCK_WEIGHTS], part[DIM_BLOCK_MEAN], part[DIM_BLOCK_SQUARE],
-                 part[DIM_BLOCK_GRADIENT], &own);
-    }
-}
-
 static void update(DimTrainer *t, double rate, double norm)
 {
     const DimTrainParams *p = &t->params;
@@ -405,7 +362,7 @@ static void update(DimTrainer *t, double rate, double norm)
     /* An average over the run so far, until that is longer than what `average` remembers. */
     const double average = MIN(p->average, (double)(t->step + 1) / (double)(t->step + 10));
 
-    step_weights(t, &settings);
+    dim_optimiser_step(&t->optimiser, &settings);
     dk_axpby(t->dk, block[DIM_BLOCK_AVERAGE], (float)(1 - average), block[DIM_BLOCK_WEIGHTS],
              (float)average);
     dim_graph_refresh(t->net.graph);

@@ -9,6 +9,7 @@
 #include "engine/schedule.h"
 #include "loss.h"
 #include "net-train.h"
+#include "optimiser.h"
 
 struct DimTrainer {
     DimDevice *device;
@@ -20,6 +21,7 @@ struct DimTrainer {
 
     const DimTrainClass *class;
     DimParameters parameters;
+    DimOptimiser optimiser;
     DimTrainNet net;
     DimSchedule schedule;
     DimAutoencoder *encoder;

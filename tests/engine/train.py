@@ -115,6 +115,19 @@ class Train(unittest.TestCase):
         self.begin("three", "--seed", 1)
         self.assertNotEqual(self.results("one")[0], self.results("three")[0])
 
+    def test_muon(self):
+        """The same bytes with any number of threads and after a stop, and other ones than AdamW's."""
+        muon = ["--optimizer", "muon"]
+        self.begin("one", *muon, "--threads", 1)
+        self.begin("two", *muon, "--threads", 2)
+        self.assertEqual(self.results("one"), self.results("two"))
+        self.begin("adamw")
+        self.assertNotEqual(self.results("one")[0], self.results("adamw")[0])
+        self.begin("parts", *muon, "--rate-floor", 1, "--steps", 5)
+        self.dim("train", "--output", "parts", "--steps", STEPS)
+        self.begin("whole", *muon, "--rate-floor", 1)
+        self.assertEqual(self.results("parts")[:2], self.results("whole")[:2])
+
     def test_learns(self):
         """The loss of a training that is long enough to tell falls."""
         self.begin("run", "--steps", 300, "--rate", 0.005)
@@ -347,7 +360,7 @@ class Train(unittest.TestCase):
                           ["--final-conv", "maybe"], ["--label-drop", "1"], ["--steps", "0"], ["--seed", "-1"],
                           ["--stop-after", "0"], ["--samples", "100"], ["--model", "x"], ["--precision", "f16"],
                           ["--from", "nowhere"], ["--colour"], ["word"], ["--size", "8"],
-                          ["--family", "vit"], ["--variances", "some"], ["--scales", "0.5"], ["--scales", "1,x"],
+                          ["--family", "vit"], ["--variances", "some"], ["--optimizer", "sgd"], ["--scales", "0.5"], ["--scales", "1,x"],
                           ["--scales", ",".join("123456789")], ["--flips", "0.5"], ["--turns", "2"], ["--recolour", "0,0"]):
             with self.subTest(arguments):
                 self.begin("run", *arguments, status=2)
