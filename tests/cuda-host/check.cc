@@ -12,7 +12,7 @@
  * it: a sector of 32 bytes is moved when a block first touches it, unless so few others were moved
  * since its last use that the cache still has it. The least is each byte that is used, once. With
  * DIM_CUDA_HOST_REPORT=FILE a line for each kernel is added to the file at the end: name, launches,
- * bytes moved, least bytes. */
+ * bytes moved, least bytes, and of these what no launch before had read or written. */
 #include "cuda-host.h"
 
 #include <map>
@@ -33,6 +33,7 @@ struct Grain {
     Touch write, read, other; /* the last reader, and the last but of another thread */
     uint32_t counted[2];      /* the launch whose least traffic has its reading and its writing */
     uint8_t bytes[2];         /* which of its bytes that has */
+    uint8_t ever[2];          /* which any launch has read, and written */
 };
 
 struct Sector {
@@ -50,13 +51,13 @@ struct Shadow {
 };
 
 struct Traffic {
-    uint64_t launches, moved, least;
+    uint64_t launches, moved, least, fresh;
 };
 
 struct Here {
     bool running;
     uint32_t launch, block;
-    uint64_t moved, least;
+    uint64_t moved, least, fresh;
     uint32_t barriers;
 };
 
@@ -163,6 +164,8 @@ void count_least(Grain *g, uint8_t bytes, bool write)
     g->counted[write] = here.launch;
     here.least += (uint64_t)__builtin_popcount(bytes & ~g->bytes[write]);
     g->bytes[write] |= bytes;
+    here.fresh += (uint64_t)__builtin_popcount(bytes & ~g->ever[write]);
+    g->ever[write] |= bytes;
 }
 
 void touch(Shadow *s, const void *at, size_t n, bool write)
@@ -218,8 +221,9 @@ void report()
     FILE *out = file ? fopen(file, "ae") : nullptr;
     for (const auto &[kernel, t] : traffic())
         if (out)
-            fprintf(out, "%s\t%llu\t%llu\t%llu\n", kernel.c_str(), (unsigned long long)t.launches,
-                    (unsigned long long)t.moved, (unsigned long long)t.least);
+            fprintf(out, "%s\t%llu\t%llu\t%llu\t%llu\n", kernel.c_str(),
+                    (unsigned long long)t.launches, (unsigned long long)t.moved,
+                    (unsigned long long)t.least, (unsigned long long)t.fresh);
     if (out)
         fclose(out);
 }
@@ -250,7 +254,7 @@ void begin(unsigned char *shared, size_t bytes)
         traffic();
         atexit(report);
     }
-    here = {true, ++n_launches, 0, 0, 0, 0};
+    here = {true, ++n_launches, 0, 0, 0, 0, 0};
 }
 
 void block(uint32_t number)
@@ -271,6 +275,7 @@ void end(const char *kernel)
     t->launches++;
     t->moved += here.moved;
     t->least += here.least;
+    t->fresh += here.fresh;
     here.running = false;
 }
 
