@@ -14,7 +14,7 @@ enum {
     UNIT_TILES = 16,  /* of dy's columns in one unit of work */
     UNIT_PANELS = 16, /* of x's columns, or fewer, that each thread has some units */
     THREAD_UNITS = 4,
-    STRIP_BYTES = 512 /* of a row, packed together */
+    STRIP_BYTES = 1024 /* of a row, packed together */
 };
 
 /* Columns of a matrix, packed: parts of `wide` columns, of each [blocks][GEMM_DEPTH][wide]; missing
