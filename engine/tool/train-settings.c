@@ -141,6 +141,13 @@ static const Setting *find(const char *name)
     return &table[i];
 }
 
+gboolean tool_settings_give(json_t *given, const char *name, const char *word)
+{
+    json_t *value = parse(find(name), word);
+
+    return value && json_object_set_new(given, name, value) == 0;
+}
+
 /* ---- a new training ---- */
 
 static json_t *initial_value(const Setting *s, const char *family)

@@ -26,6 +26,9 @@ void tool_settings_entries(GOptionEntry *entries, char **words, GPtrArray *texts
 /* An object of the settings that were given; NULL after a usage mistake, with one line. */
 json_t *tool_settings_parse(char *const *words);
 
+/* Adds one to them that is no option of its own; FALSE after a usage mistake, with one line. */
+gboolean tool_settings_give(json_t *given, const char *name, const char *word);
+
 /* Settings of a new training: what was given, `config` (what --config names, may be NULL) or the
  * options of the backbone, and defaults. */
 gboolean tool_settings_init(ToolSettings *settings, const json_t *given, const json_t *config,

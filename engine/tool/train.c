@@ -387,8 +387,9 @@ static int run_options(Options *o, ToolTrain *t)
 
     if (!(o->given = tool_settings_parse(o->words)) || !check_options(o, t))
         return TOOL_USAGE;
-    if (t->common.precision != DIM_PRECISION_AUTO) /* which in training is f32 */
-        json_object_set_new(o->given, "precision", json_string(t->common.precision_name));
+    if (t->common.precision != DIM_PRECISION_AUTO && /* which in training is f32 */
+        !tool_settings_give(o->given, "precision", t->common.precision_name))
+        return TOOL_USAGE;
     if (o->config_file &&
         !(o->config = tool_json_load(o->config_file, "a backbone's configuration", &error)))
         return tool_failed(error);
