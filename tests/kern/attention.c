@@ -58,28 +58,15 @@ const KernOp kern_attention = {
     .check = check,
 };
 
-const KernOp kern_attention_bf16 = {
-    .name = "attention_bf16",
-    .sizes = {"B", "Lq", "L", "heads", "width", "gap"},
-    .shapes = {{1, 1, 1, 1, 1, 1},
-               {2, 5, 3, 2, 7, 2},
-               {1, 65, 130, 1, 64, 1},
-               {1, 3, 70, 2, 72, 1},
-               {1, 17, 65, 1, 100, 3}},
-    .limits = {2, 70, 140, 2, 80, 4},
-    .model = {1, 256, 256, 6, 64, 1},
-    .check = check_bf16,
-};
+/* Of what rounds to 16 bits. */
+#define SHAPES                                                                                     \
+    .sizes = {"B", "Lq", "L", "heads", "width", "gap"},                                            \
+    .shapes = {{1, 1, 1, 1, 1, 1},                                                                 \
+               {2, 5, 3, 2, 7, 2},                                                                 \
+               {1, 65, 130, 1, 64, 1},                                                             \
+               {1, 3, 70, 2, 72, 1},                                                               \
+               {1, 17, 65, 1, 100, 3}},                                                            \
+    .limits = {2, 70, 140, 2, 80, 4}, .model = {1, 256, 256, 6, 64, 1}
 
-const KernOp kern_attention_f16 = {
-    .name = "attention_f16",
-    .sizes = {"B", "Lq", "L", "heads", "width", "gap"},
-    .shapes = {{1, 1, 1, 1, 1, 1},
-               {2, 5, 3, 2, 7, 2},
-               {1, 65, 130, 1, 64, 1},
-               {1, 3, 70, 2, 72, 1},
-               {1, 17, 65, 1, 100, 3}},
-    .limits = {2, 70, 140, 2, 80, 4},
-    .model = {1, 256, 256, 6, 64, 1},
-    .check = check_f16,
-};
+const KernOp kern_attention_bf16 = {.name = "attention_bf16", SHAPES, .check = check_bf16};
+const KernOp kern_attention_f16 = {.name = "attention_f16", SHAPES, .check = check_f16};

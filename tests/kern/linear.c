@@ -49,44 +49,12 @@ static void check_f16(Kern *k, const int64_t *s)
     check_products(k, s, DK_PRODUCTS_F16);
 }
 
-const KernOp kern_linear = {
-    .name = "linear",
-    .sizes = {"M", "N", "K", "gap"},
-    .shapes = {{1, 1, 1, 1},
-               {1, 64, 33, 1},
-               {7, 1, 17, 3},
-               {5, 3, 1, 1},
-               {2, 32, 16, 4},
-               {65, 17, 129, 2}},
-    .limits = {200, 150, 300, 5},
-    .model = {366, 3072, 1536, 1},
-    .check = check,
-};
+/* Of all products. */
+#define SHAPES                                                                                     \
+    .sizes = {"M", "N", "K", "gap"}, .shapes = {{1, 1, 1, 1}, {1, 64, 33, 1}, {7, 1, 17, 3},       \
+                                                {5, 3, 1, 1}, {2, 32, 16, 4}, {65, 17, 129, 2}},   \
+    .limits = {200, 150, 300, 5}, .model = {366, 3072, 1536, 1}
 
-const KernOp kern_linear_bf16 = {
-    .name = "linear_bf16",
-    .sizes = {"M", "N", "K", "gap"},
-    .shapes = {{1, 1, 1, 1},
-               {1, 64, 33, 1},
-               {7, 1, 17, 3},
-               {5, 3, 1, 1},
-               {2, 32, 16, 4},
-               {65, 17, 129, 2}},
-    .limits = {200, 150, 300, 5},
-    .model = {366, 3072, 1536, 1},
-    .check = check_bf16,
-};
-
-const KernOp kern_linear_f16 = {
-    .name = "linear_f16",
-    .sizes = {"M", "N", "K", "gap"},
-    .shapes = {{1, 1, 1, 1},
-               {1, 64, 33, 1},
-               {7, 1, 17, 3},
-               {5, 3, 1, 1},
-               {2, 32, 16, 4},
-               {65, 17, 129, 2}},
-    .limits = {200, 150, 300, 5},
-    .model = {366, 3072, 1536, 1},
-    .check = check_f16,
-};
+const KernOp kern_linear = {.name = "linear", SHAPES, .check = check};
+const KernOp kern_linear_bf16 = {.name = "linear_bf16", SHAPES, .check = check_bf16};
+const KernOp kern_linear_f16 = {.name = "linear_f16", SHAPES, .check = check_f16};
