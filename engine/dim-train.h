@@ -16,11 +16,13 @@ G_BEGIN_DECLS
 
 /* ---- pictures by class --------------------------------------------------------------------------------- */
 
+#define DIM_CROP_SCALES_MAX 8
+
 /* How a crop is drawn from a picture. Probabilities are 0..1; colours are in [0, 1]. */
 typedef struct {
     int    size;               /* of the crop, pixels */
     int    n_scales;           /* the picture's shorter side before cropping, one of these at random; each >= size */
-    int    scales[8];
+    int    scales[DIM_CROP_SCALES_MAX];
     double flip_x, flip_y, turn; /* left-right, up-down, rows against columns */
     double gain;               /* colours x uniform (1 - gain, 1 + gain) */
     double shift, tint;        /* + N(0, shift) for all channels, + N(0, tint) for each */

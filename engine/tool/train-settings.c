@@ -13,7 +13,6 @@
 #include "tool.h"
 #include "train-recipe.h"
 
-#define SCALES_MAX G_N_ELEMENTS(((DimCropParams *)NULL)->scales)
 #define WHOLE_MAX 9007199254740991.0
 #define BELOW_1 (1 - 1e-12)
 
@@ -65,7 +64,7 @@ static const Setting table[] = {
     {"average", SETTING_REAL, 0, BELOW_1, .initial = "0.999", .argument = "R", .help = "Moving average of the weights, a step"},
     {"label-drop", SETTING_REAL, 0, 0.9, .initial = "0.1", .argument = "R", .help = "Share of samples trained without their class"},
     {"times", SETTING_TIMES, .initial = "uniform", .argument = "HOW", .help = "Noise levels: uniform or logit-normal[:MEAN,DEVIATION]"},
-    {"scales", SETTING_REALS, 1, 64, 1, SCALES_MAX, "1,1.5,2", .later = TRUE, .argument = "A,B,...",
+    {"scales", SETTING_REALS, 1, 64, 1, DIM_CROP_SCALES_MAX, "1,1.5,2", .later = TRUE, .argument = "A,B,...",
      .help = "The pictures' shorter sides before they are cropped, as multiples of --size"},
     {"flips", SETTING_REALS, 0, 1, 2, 2, "0.5,0.25", .later = TRUE, .argument = "X,Y", .help = "Share of crops that are mirrored left-right, up-down"},
     {"turns", SETTING_REAL, 0, 1, .initial = "0.25", .later = TRUE, .argument = "R", .help = "Share of crops whose rows and columns are exchanged"},

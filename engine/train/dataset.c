@@ -12,8 +12,6 @@
 #include "engine/task.h"
 #include "engine/train/resample.h"
 
-enum { SCALES_MAX = G_N_ELEMENTS(((DimCropParams *)NULL)->scales) };
-
 typedef struct {
     guint8 *rgb; /* [height][width][3] */
     int width, height;
@@ -22,8 +20,8 @@ typedef struct {
 typedef struct {
     int label;
     gboolean test, tiles;
-    Bitmap whole;              /* until it is prepared */
-    Bitmap scaled[SCALES_MAX]; /* as many as the params have scales */
+    Bitmap whole;                       /* until it is prepared */
+    Bitmap scaled[DIM_CROP_SCALES_MAX]; /* as many as the params have scales */
 } Picture;
 
 /* The pictures that may be drawn: indices, class after class. */
@@ -63,7 +61,7 @@ static void picture_clear(gpointer data)
     Picture *picture = data;
 
     g_free(picture->whole.rgb);
-    for (int s = 0; s < SCALES_MAX; s++)
+    for (int s = 0; s < DIM_CROP_SCALES_MAX; s++)
         g_free(picture->scaled[s].rgb);
 }
 
@@ -258,10 +256,10 @@ static gboolean check_params(const DimCropParams *params, GError **error)
 {
     const char *origin = "crops";
 
-    if (params->size < 1 || params->n_scales < 1 || params->n_scales > SCALES_MAX)
+    if (params->size < 1 || params->n_scales < 1 || params->n_scales > DIM_CROP_SCALES_MAX)
         return dim_fail(error, DIM_ERROR_ARGUMENT, origin,
                         "size %d, %d scales; expected a size of 1 or more and 1 to %d scales",
-                        params->size, params->n_scales, SCALES_MAX);
+                        params->size, params->n_scales, DIM_CROP_SCALES_MAX);
     for (int s = 0; s < params->n_scales; s++)
         if (params->scales[s] < params->size)
             return dim_fail(error, DIM_ERROR_ARGUMENT, origin,
