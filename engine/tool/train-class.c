@@ -221,10 +221,15 @@ gboolean tool_train_class_read(ToolTrain *t, DimCropParams *crops, DimTask *task
                                  (gint64)CROPS_MIN * size * size, &side, task, error))
         return FALSE;
     /* Pictures are not enlarged for the sake of scales: the class would learn to be blurred. */
+    int least = crops->scales[0];
     crops->n_scales = 0;
-    for (int i = 0; i < n; i++)
-        if (i == 0 || crops->scales[i] <= side)
+    for (int i = 0; i < n; i++) {
+        least = MIN(least, crops->scales[i]);
+        if (crops->scales[i] <= side)
             crops->scales[crops->n_scales++] = crops->scales[i];
+    }
+    if (crops->n_scales == 0)
+        crops->scales[crops->n_scales++] = least;
     return TRUE;
 }
 

@@ -6,12 +6,12 @@
 
 #include "engine/model.h"
 #include "engine/pass.h"
+#include "sample-runs.h"
 
 static const char *device_name;
 
 typedef struct {
-    DimDevice *device;
-    DimModel *model;
+    Runs runs;
     DimNetClass counted; /* the family's, with a forward that counts */
 } Fixture;
 
@@ -30,45 +30,28 @@ static void open_model(Fixture *f, const char *path)
     g_autofree char *folder = g_test_build_filename(G_TEST_DIST, "../golden", path, NULL);
     g_autoptr(GError) error = NULL;
 
-    f->device = dim_device_open(device_name, 1, &error);
+    f->runs.device = dim_device_open(device_name, 1, &error);
     g_assert_no_error(error);
-    f->model =
-        dim_model_open(f->device, folder, DIM_PARTS_BACKBONE, DIM_PRECISION_F32, NULL, &error);
+    f->runs.model =
+        dim_model_open(f->runs.device, folder, DIM_PARTS_BACKBONE, DIM_PRECISION_F32, NULL, &error);
     g_assert_no_error(error);
-    family = f->model->spec->net;
+    family = f->runs.model->spec->net;
     f->counted = *family;
     f->counted.forward = count_forward;
-    f->model->spec->net = &f->counted;
+    f->runs.model->spec->net = &f->counted;
 }
 
 static void close_model(Fixture *f)
 {
-    f->model->spec->net = family;
-    dim_model_close(&f->model);
-    dim_device_close(&f->device);
+    f->runs.model->spec->net = family;
+    dim_model_close(&f->runs.model);
+    dim_device_close(&f->runs.device);
 }
 
 static DimArray run(const Fixture *f, const DimParams *params)
 {
-    g_autoptr(GError) error = NULL;
-    DimSampler *sampler = dim_sampler_new(f->model, params, &error);
-    DimArray z = {0};
-
-    g_assert_no_error(error);
     n_forwards = 0;
-    while (!dim_sampler_done(sampler)) {
-        g_assert_true(dim_sampler_step(sampler, &error));
-        g_assert_no_error(error);
-    }
-    g_assert_true(dim_sampler_latent(sampler, &z, NULL));
-    dim_sampler_free(&sampler);
-    return z;
-}
-
-static gboolean same_bits(const DimArray *a, const DimArray *b)
-{
-    return dim_array_count(a) == dim_array_count(b) &&
-           !memcmp(a->data, b->data, sizeof(float) * dim_array_count(a));
+    return runs_latent(&f->runs, params);
 }
 
 /* A card is called for each pass twice: as it comes, then captured. */
@@ -76,12 +59,12 @@ static void check_run(const Fixture *f, const DimParams *params, int n_passes)
 {
     const gboolean keeps = !strcmp(device_name, "cuda");
 
-    dim_device_profile(f->device, TRUE);
+    dim_device_profile(f->runs.device, TRUE);
     DimArray plain = run(f, params);
-    dim_device_profile(f->device, FALSE);
+    dim_device_profile(f->runs.device, FALSE);
     const int n_evaluations = n_forwards;
     DimArray kept = run(f, params);
-    g_assert_true(same_bits(&plain, &kept));
+    g_assert_true(runs_same_bits(&plain, &kept));
     g_assert_cmpint(n_evaluations, >, 2 * n_passes);
     g_assert_cmpint(n_forwards, ==, keeps ? 2 * n_passes : n_evaluations);
     dim_array_clear(&plain);
@@ -92,7 +75,7 @@ static DimParams params_of(const Fixture *f, const char *sampler, int steps)
 {
     DimParams params;
 
-    dim_params_init(&params, dim_model_info(f->model));
+    dim_params_init(&params, dim_model_info(f->runs.model));
     params.sampler = sampler;
     params.steps = steps;
     params.width = params.height = 16;
@@ -148,19 +131,19 @@ static void test_cancel(void)
     open_model(&f, "dim/sample-v-2m");
     DimParams params = params_of(&f, "dpm-solver++-2m", 4);
     DimArray whole = run(&f, &params);
-    const gint64 before = dim_device_bytes(f.device, NULL);
+    const gint64 before = dim_device_bytes(f.runs.device, NULL);
     for (int stop = 0; stop < params.steps; stop++) {
         g_autoptr(GError) error = NULL;
-        DimSampler *sampler = dim_sampler_new(f.model, &params, NULL);
+        DimSampler *sampler = dim_sampler_new(f.runs.model, &params, NULL);
         while (dim_sampler_at(sampler) < stop)
             g_assert_true(dim_sampler_step(sampler, NULL));
         dim_sampler_cancel(sampler);
         g_assert_false(dim_sampler_step(sampler, &error));
         g_assert_error(error, DIM_ERROR, DIM_ERROR_CANCELLED);
         dim_sampler_free(&sampler);
-        g_assert_cmpint(dim_device_bytes(f.device, NULL), ==, before);
+        g_assert_cmpint(dim_device_bytes(f.runs.device, NULL), ==, before);
         DimArray again = run(&f, &params);
-        g_assert_true(same_bits(&whole, &again));
+        g_assert_true(runs_same_bits(&whole, &again));
         dim_array_clear(&again);
     }
     dim_array_clear(&whole);
@@ -184,11 +167,11 @@ static void test_pass(void)
     for (int dry = 1; dry >= 0; dry--) {
         for (int i = 0; i < 2; i++)
             x[i] = dim_arena_take(&arena, DK_F32, 4, sizes);
-        g_assert_true(dim_pass_plan(&pass, &arena, f.model->spec, dry ? NULL : f.model->net, 2, 16,
-                                    16, 0, 0, NULL));
+        g_assert_true(dim_pass_plan(&pass, &arena, f.runs.model->spec,
+                                    dry ? NULL : f.runs.model->net, 2, 16, 16, 0, 0, NULL));
         if (dry) {
             dim_pass_clear(&pass);
-            g_assert_true(dim_arena_commit(&arena, f.model->dk, NULL));
+            g_assert_true(dim_arena_commit(&arena, f.runs.model->dk, NULL));
         }
     }
     for (int run = 0; run < N_RUNS; run++) {
@@ -197,15 +180,15 @@ static void test_pass(void)
         float *results[] = {kept, plain};
         for (int i = 0; i < N; i++)
             numbers[i] = (float)((i * 37 + 11 * run) % 64) / 32 - 1;
-        dk_write(f.model->dk, at, numbers);
+        dk_write(f.runs.model->dk, at, numbers);
         for (int i = 0; i < 2; i++) {
-            dim_device_profile(f.device, i == 1);
-            dk_read(f.model->dk, results[i],
-                    dim_pass_run(&pass, f.model->net, at, 100 * run + 1, &prompt, NULL));
+            dim_device_profile(f.runs.device, i == 1);
+            dk_read(f.runs.model->dk, results[i],
+                    dim_pass_run(&pass, f.runs.model->net, at, 100 * run + 1, &prompt, NULL));
         }
         g_assert_cmpmem(kept, sizeof kept, plain, sizeof plain);
     }
-    g_assert_cmpint(dk_sync(f.model->dk), ==, DK_OK);
+    g_assert_cmpint(dk_sync(f.runs.model->dk), ==, DK_OK);
     dim_pass_clear(&pass);
     dim_arena_clear(&arena);
     close_model(&f);
@@ -224,11 +207,11 @@ static void test_forward(void)
         const float t[] = {100.0f * (float)k, 900 - 200.0f * (float)k};
         for (gint64 i = 0; i < dim_array_count(&x); i++)
             x.data[i] = (float)((i * 37 + 11 * k) % 64) / 32 - 1;
-        dim_device_profile(f.device, TRUE);
-        g_assert_true(dim_model_forward(f.model, &x, t, y, &plain, NULL, NULL));
-        dim_device_profile(f.device, FALSE);
-        g_assert_true(dim_model_forward(f.model, &x, t, y, &kept, NULL, NULL));
-        g_assert_true(same_bits(&plain, &kept));
+        dim_device_profile(f.runs.device, TRUE);
+        g_assert_true(dim_model_forward(f.runs.model, &x, t, y, &plain, NULL, NULL));
+        dim_device_profile(f.runs.device, FALSE);
+        g_assert_true(dim_model_forward(f.runs.model, &x, t, y, &kept, NULL, NULL));
+        g_assert_true(runs_same_bits(&plain, &kept));
         dim_array_clear(&plain);
         dim_array_clear(&kept);
     }

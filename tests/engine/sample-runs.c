@@ -33,12 +33,21 @@ void runs_close(Runs *f)
     dim_device_close(&f->device);
 }
 
-DimSampler *runs_finish(const Runs *f, const DimParams *params)
+DimSampler *runs_start(const Runs *f, const DimParams *params)
 {
     g_autoptr(GError) error = NULL;
     DimSampler *sampler = dim_sampler_new(f->model, params, &error);
 
     g_assert_no_error(error);
+    g_assert_nonnull(sampler);
+    return sampler;
+}
+
+DimSampler *runs_finish(const Runs *f, const DimParams *params)
+{
+    g_autoptr(GError) error = NULL;
+    DimSampler *sampler = runs_start(f, params);
+
     while (!dim_sampler_done(sampler)) {
         g_assert_true(dim_sampler_step(sampler, &error));
         g_assert_no_error(error);

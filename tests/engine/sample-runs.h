@@ -16,7 +16,8 @@ void runs_open_folder(Runs *f, const char *folder, DimParts parts, int n_threads
 void runs_open(Runs *f, const char *path, int n_threads);
 void runs_close(Runs *f);
 
-/* All steps of a run; dim_sampler_free. */
+/* A run before its first step, and one after all its steps; dim_sampler_free. */
+DimSampler *runs_start(const Runs *f, const DimParams *params);
 DimSampler *runs_finish(const Runs *f, const DimParams *params);
 /* The sample of one; dim_array_clear. */
 DimArray runs_latent(const Runs *f, const DimParams *params);

@@ -8,29 +8,7 @@
 #include "engine/pass.h"
 #include "engine/rng-torch.h"
 #include "engine/rng.h"
-
-typedef struct {
-    DimDevice *device;
-    DimModel *model;
-} Fixture;
-
-static void open_model(Fixture *f, const char *path, int n_threads)
-{
-    g_autofree char *folder = g_test_build_filename(G_TEST_DIST, path, NULL);
-    g_autoptr(GError) error = NULL;
-
-    f->device = dim_device_open("cpu", n_threads, &error);
-    g_assert_no_error(error);
-    f->model = dim_model_open(f->device, folder, DIM_PARTS_BACKBONE | DIM_PARTS_DECODER,
-                              DIM_PRECISION_F32, NULL, &error);
-    g_assert_no_error(error);
-}
-
-static void close_model(Fixture *f)
-{
-    dim_model_close(&f->model);
-    dim_device_close(&f->device);
-}
+#include "sample-runs.h"
 
 #ifndef __has_feature
 #define __has_feature(feature) 0
@@ -46,80 +24,42 @@ static const char *const pixels = "../golden/dim/sample-v-2m",
                          *const rho = "../golden/dim/sample-20",
                          *const starter = "../../install/models/textures";
 
-static DimSampler *start(const Fixture *f, const DimParams *params)
-{
-    g_autoptr(GError) error = NULL;
-    DimSampler *sampler = dim_sampler_new(f->model, params, &error);
-
-    g_assert_no_error(error);
-    g_assert_nonnull(sampler);
-    return sampler;
-}
-
-static DimSampler *run(const Fixture *f, const DimParams *params)
-{
-    g_autoptr(GError) error = NULL;
-    DimSampler *sampler = start(f, params);
-
-    while (!dim_sampler_done(sampler)) {
-        g_assert_true(dim_sampler_step(sampler, &error));
-        g_assert_no_error(error);
-    }
-    return sampler;
-}
-
-static DimArray run_latent(const Fixture *f, const DimParams *params)
-{
-    DimSampler *sampler = run(f, params);
-    DimArray z = {0};
-
-    g_assert_true(dim_sampler_latent(sampler, &z, NULL));
-    dim_sampler_free(&sampler);
-    return z;
-}
-
-static gboolean same_bits(const DimArray *a, const DimArray *b)
-{
-    return dim_array_count(a) == dim_array_count(b) &&
-           !memcmp(a->data, b->data, sizeof(float) * dim_array_count(a));
-}
-
 /* The same bits over two runs, with one thread and with two, for every sampler; others for another
  * seed, class or guidance. */
 static void test_repeatable(gconstpointer sampler)
 {
-    Fixture one, two;
+    Runs one, two;
     DimParams params;
 
-    open_model(&one, pixels, 1);
-    open_model(&two, pixels, 2);
+    runs_open(&one, pixels, 1);
+    runs_open(&two, pixels, 2);
     dim_params_init(&params, dim_model_info(one.model));
     params.sampler = sampler;
     params.steps = 7;
     params.width = 34;
     params.height = 20;
-    DimArray a = run_latent(&one, &params), b = run_latent(&one, &params),
-             c = run_latent(&two, &params);
-    g_assert_true(same_bits(&a, &b));
-    g_assert_true(same_bits(&a, &c));
+    DimArray a = runs_latent(&one, &params), b = runs_latent(&one, &params),
+             c = runs_latent(&two, &params);
+    g_assert_true(runs_same_bits(&a, &b));
+    g_assert_true(runs_same_bits(&a, &c));
     for (int change = 0; change < 3; change++) {
         DimParams other = params;
         other.seed += change == 0;
         other.label += change == 1;
         other.guidance += change == 2;
-        DimArray d = run_latent(&one, &other);
-        g_assert_false(same_bits(&a, &d));
+        DimArray d = runs_latent(&one, &other);
+        g_assert_false(runs_same_bits(&a, &d));
         dim_array_clear(&d);
     }
     dim_array_clear(&a);
     dim_array_clear(&b);
     dim_array_clear(&c);
-    close_model(&one);
-    close_model(&two);
+    runs_close(&one);
+    runs_close(&two);
 }
 
 /* One pass of a batch, its prediction read back. */
-static void evaluate(const Fixture *f, int batch, double guidance, const gint64 *labels,
+static void evaluate(const Runs *f, int batch, double guidance, const gint64 *labels,
                      const float *x, float *out)
 {
     const gint64 sizes[] = {1, 3, 16, 18};
@@ -152,9 +92,9 @@ static void test_guidance(void)
     enum { N = 3 * 16 * 18 };
     const gint64 labels[] = {3, 10}, none[] = {10, 10};
     float x[N], cond[N], uncond[N], guided[N];
-    Fixture f;
+    Runs f;
 
-    open_model(&f, pixels, 2);
+    runs_open(&f, pixels, 2);
     for (int i = 0; i < N; i++)
         x[i] = sinf(0.7f * i);
     evaluate(&f, 1, 1, labels, x, cond);
@@ -166,7 +106,7 @@ static void test_guidance(void)
     evaluate(&f, 2, 2.5, labels, x, guided);
     for (int i = 0; i < N; i++)
         g_assert_cmpfloat_with_epsilon(guided[i], uncond[i] + 2.5 * (cond[i] - uncond[i]), 1e-4);
-    close_model(&f);
+    runs_close(&f);
 }
 
 /* Cancelled before each step, and before decoding: all memory is given back, and a new run is
@@ -174,18 +114,18 @@ static void test_guidance(void)
 static void test_cancel_at_each_step(void)
 {
     g_autofree float *rgb = g_new(float, 3 * 32 * 32);
-    Fixture f;
+    Runs f;
     DimParams params;
 
-    open_model(&f, "../golden/dim/sample-upsample2x", 2);
+    runs_open(&f, "../golden/dim/sample-upsample2x", 2);
     dim_params_init(&params, dim_model_info(f.model));
     params.steps = 5;
     params.width = params.height = 32;
-    DimArray whole = run_latent(&f, &params);
+    DimArray whole = runs_latent(&f, &params);
     const gint64 before = dim_device_bytes(f.device, NULL);
     for (int stop = 0; stop <= params.steps; stop++) {
         g_autoptr(GError) error = NULL;
-        DimSampler *sampler = start(&f, &params);
+        DimSampler *sampler = runs_start(&f, &params);
         g_assert_cmpint(dim_device_bytes(f.device, NULL), >, before);
         while (dim_sampler_at(sampler) < stop)
             g_assert_true(dim_sampler_step(sampler, NULL));
@@ -198,11 +138,11 @@ static void test_cancel_at_each_step(void)
         g_assert_null(sampler);
         g_assert_cmpint(dim_device_bytes(f.device, NULL), ==, before);
     }
-    DimArray again = run_latent(&f, &params);
-    g_assert_true(same_bits(&whole, &again));
+    DimArray again = runs_latent(&f, &params);
+    g_assert_true(runs_same_bits(&whole, &again));
     dim_array_clear(&whole);
     dim_array_clear(&again);
-    close_model(&f);
+    runs_close(&f);
 }
 
 typedef struct {
@@ -236,16 +176,16 @@ static gpointer watch(gpointer data)
 static void test_cancel_within_a_step(void)
 {
     gint64 best = G_MAXINT64;
-    Fixture f;
+    Runs f;
     DimParams params;
 
-    open_model(&f, starter, 2);
+    runs_open(&f, starter, 2);
     dim_params_init(&params, dim_model_info(f.model));
     params.width = params.height = 1024;
     params.upsample = DIM_UPSAMPLE_OFF;
     for (int i = 0; i < 3; i++) {
         g_autoptr(GError) error = NULL;
-        Watch w = {.sampler = start(&f, &params)};
+        Watch w = {.sampler = runs_start(&f, &params)};
         GThread *thread = g_thread_new("watch", watch, &w);
         g_assert_false(dim_sampler_step(w.sampler, &error));
         const gint64 stopped = g_get_monotonic_time();
@@ -258,22 +198,22 @@ static void test_cancel_within_a_step(void)
     }
     g_test_message("stopped after %.1f ms", best * 1e-3);
     g_assert_cmpint(best, <, CANCEL_MICROSECONDS);
-    close_model(&f);
+    runs_close(&f);
 }
 
 /* Never decreasing, over sampling and decoding, from 0 to 1. */
 static void test_progress(void)
 {
     g_autofree float *rgb = g_new(float, 3 * 40 * 24);
-    Fixture f;
+    Runs f;
     DimParams params;
 
-    open_model(&f, starter, 1);
+    runs_open(&f, starter, 1);
     dim_params_init(&params, dim_model_info(f.model));
     params.steps = 3;
     params.width = 40;
     params.height = 24;
-    DimSampler *sampler = start(&f, &params);
+    DimSampler *sampler = runs_start(&f, &params);
     double last = dim_sampler_progress(sampler);
     g_assert_cmpfloat(last, ==, 0);
     while (!dim_sampler_done(sampler)) {
@@ -285,7 +225,7 @@ static void test_progress(void)
     g_assert_true(dim_sampler_finish(sampler, rgb, 3 * 40, NULL));
     g_assert_cmpfloat(dim_sampler_progress(sampler), ==, 1);
     dim_sampler_free(&sampler);
-    close_model(&f);
+    runs_close(&f);
 }
 
 /* On pixels the picture is the sample, mapped to [0, 1], clamped, cropped at the right and the
@@ -294,18 +234,18 @@ static void test_crop(void)
 {
     enum { W = 19, H = 17, STRIDE = 3 * W + 5 };
     g_autofree float *rgb = g_new(float, H *STRIDE);
-    Fixture f;
+    Runs f;
     DimParams params;
     DimArray z = {0};
 
-    open_model(&f, rho, 1);
+    runs_open(&f, rho, 1);
     dim_params_init(&params, dim_model_info(f.model));
     params.steps = 4;
     params.width = W;
     params.height = H;
     for (int i = 0; i < H * STRIDE; i++)
         rgb[i] = -77;
-    DimSampler *sampler = run(&f, &params);
+    DimSampler *sampler = runs_finish(&f, &params);
     g_assert_true(dim_sampler_finish(sampler, rgb, STRIDE, NULL));
     g_assert_true(dim_sampler_latent(sampler, &z, NULL));
     g_assert_cmpint(z.sizes[2], ==, 18);
@@ -321,17 +261,17 @@ static void test_crop(void)
     }
     dim_array_clear(&z);
     dim_sampler_free(&sampler);
-    close_model(&f);
+    runs_close(&f);
 }
 
 static void test_noise(void)
 {
     g_autoptr(GError) error = NULL;
     DimArray noise = {0};
-    Fixture f;
+    Runs f;
     DimParams params;
 
-    open_model(&f, pixels, 1);
+    runs_open(&f, pixels, 1);
     dim_params_init(&params, dim_model_info(f.model));
     params.steps = 2;
     g_assert_true(dim_array_alloc(&noise, 4, (gint64[]){1, 3, 16, 18}, NULL));
@@ -341,14 +281,14 @@ static void test_noise(void)
     g_assert_error(error, DIM_ERROR, DIM_ERROR_ARGUMENT);
     g_assert_nonnull(strstr(error->message, "[1, 3, 16, 16]"));
     params.width = 18;
-    DimArray a = run_latent(&f, &params);
+    DimArray a = runs_latent(&f, &params);
     params.seed = 99; /* has no part in it now */
-    DimArray b = run_latent(&f, &params);
-    g_assert_true(same_bits(&a, &b));
+    DimArray b = runs_latent(&f, &params);
+    g_assert_true(runs_same_bits(&a, &b));
     dim_array_clear(&a);
     dim_array_clear(&b);
     dim_array_clear(&noise);
-    close_model(&f);
+    runs_close(&f);
 }
 
 /* Step noise: of the samplers that add it, in its order, and refused in any other shape. */
@@ -357,36 +297,36 @@ static void test_step_noise(void)
     enum { N = 3 * 16 * 16, STEPS = 4 };
     g_autoptr(GError) error = NULL;
     DimArray noise = {0};
-    Fixture f;
+    Runs f;
     DimParams params;
 
-    open_model(&f, pixels, 1);
+    runs_open(&f, pixels, 1);
     dim_params_init(&params, dim_model_info(f.model));
     params.steps = STEPS;
     params.sampler = "ddpm";
-    DimArray seeded = run_latent(&f, &params);
+    DimArray seeded = runs_latent(&f, &params);
     g_assert_true(dim_array_alloc(&noise, 5, (gint64[]){STEPS, 1, 3, 16, 16}, NULL));
     for (int k = 0; k < STEPS; k++)
         dim_noise_fill_step(noise.data + k * N, params.seed, k, 3, 16, 16, 1);
     params.step_noise = &noise;
-    DimArray given = run_latent(&f, &params);
-    g_assert_true(same_bits(&seeded, &given));
+    DimArray given = runs_latent(&f, &params);
+    g_assert_true(runs_same_bits(&seeded, &given));
     noise.data[(STEPS - 1) * N] += 1; /* the last step adds none */
-    DimArray same = run_latent(&f, &params);
-    g_assert_true(same_bits(&seeded, &same));
+    DimArray same = runs_latent(&f, &params);
+    g_assert_true(runs_same_bits(&seeded, &same));
     noise.data[(STEPS - 2) * N] += 1;
-    DimArray other = run_latent(&f, &params);
-    g_assert_false(same_bits(&seeded, &other));
+    DimArray other = runs_latent(&f, &params);
+    g_assert_false(runs_same_bits(&seeded, &other));
     params.steps = STEPS - 1;
     g_assert_null(dim_sampler_new(f.model, &params, &error));
     g_assert_error(error, DIM_ERROR, DIM_ERROR_ARGUMENT);
     g_assert_nonnull(strstr(error->message, "[3, 1, 3, 16, 16]"));
     params.sampler = "ddim"; /* has no use for it */
-    DimArray unused = run_latent(&f, &params);
+    DimArray unused = runs_latent(&f, &params);
     DimArray *arrays[] = {&seeded, &given, &same, &other, &unused, &noise};
     for (gsize i = 0; i < G_N_ELEMENTS(arrays); i++)
         dim_array_clear(arrays[i]);
-    close_model(&f);
+    runs_close(&f);
 }
 
 /* The start, then every step's: what one generator gives in a row. */
@@ -395,16 +335,16 @@ static void test_torch_noise(void)
     enum { N = 3 * 16 * 16, STEPS = 3 };
     DimArray start = {0}, steps = {0};
     DimTorchRng rng;
-    Fixture f;
+    Runs f;
     DimParams params;
 
-    open_model(&f, pixels, 1);
+    runs_open(&f, pixels, 1);
     dim_params_init(&params, dim_model_info(f.model));
     params.steps = STEPS;
     params.sampler = "ddpm";
     params.seed = 99;
     params.rng = DIM_RNG_TORCH;
-    DimArray seeded = run_latent(&f, &params);
+    DimArray seeded = runs_latent(&f, &params);
     g_assert_true(dim_array_alloc(&start, 4, (gint64[]){1, 3, 16, 16}, NULL));
     g_assert_true(dim_array_alloc(&steps, 5, (gint64[]){STEPS, 1, 3, 16, 16}, NULL));
     dim_torch_seed(&rng, 99);
@@ -414,44 +354,44 @@ static void test_torch_noise(void)
     params.rng = DIM_RNG_PHILOX;
     params.noise = &start;
     params.step_noise = &steps;
-    DimArray given = run_latent(&f, &params);
-    g_assert_true(same_bits(&seeded, &given));
+    DimArray given = runs_latent(&f, &params);
+    g_assert_true(runs_same_bits(&seeded, &given));
     DimArray *arrays[] = {&seeded, &given, &start, &steps};
     for (gsize i = 0; i < G_N_ELEMENTS(arrays); i++)
         dim_array_clear(arrays[i]);
-    close_model(&f);
+    runs_close(&f);
 }
 
 /* Guidance over all times is guidance, over none is w = 1, and over some is neither; with upsample
  * guidance, too, and every sampler. */
 static void test_guidance_interval(gconstpointer sampler)
 {
-    Fixture f;
+    Runs f;
     DimParams params;
 
-    open_model(&f, "../golden/dim/sample-upsample2x", 2);
+    runs_open(&f, "../golden/dim/sample-upsample2x", 2);
     dim_params_init(&params, dim_model_info(f.model));
     params.sampler = sampler;
     params.steps = 4;
     params.width = params.height = 32;
     params.guidance = 3;
-    DimArray all = run_latent(&f, &params);
+    DimArray all = runs_latent(&f, &params);
     params.guidance_low = 0.3;
     params.guidance_high = 0.8;
-    DimArray some = run_latent(&f, &params);
+    DimArray some = runs_latent(&f, &params);
     params.guidance_low = params.guidance_high = 0.0001;
-    DimArray none = run_latent(&f, &params);
+    DimArray none = runs_latent(&f, &params);
     params.guidance_low = 0;
     params.guidance_high = 1;
     params.guidance = 1;
-    DimArray off = run_latent(&f, &params);
-    g_assert_true(same_bits(&none, &off));
-    g_assert_false(same_bits(&some, &off));
-    g_assert_false(same_bits(&some, &all));
+    DimArray off = runs_latent(&f, &params);
+    g_assert_true(runs_same_bits(&none, &off));
+    g_assert_false(runs_same_bits(&some, &off));
+    g_assert_false(runs_same_bits(&some, &all));
     DimArray *arrays[] = {&all, &some, &none, &off};
     for (gsize i = 0; i < G_N_ELEMENTS(arrays); i++)
         dim_array_clear(arrays[i]);
-    close_model(&f);
+    runs_close(&f);
 }
 
 /* Correlation of a sample's cells' means with a smaller sample, each channel's own mean apart. */
@@ -483,18 +423,18 @@ static double likeness(const DimArray *large, const DimArray *small)
  */
 static void test_upsample(void)
 {
-    Fixture f;
+    Runs f;
     DimParams params;
 
-    open_model(&f, starter, 2);
+    runs_open(&f, starter, 2);
     dim_params_init(&params, dim_model_info(f.model));
     params.steps = 10;
     params.seed = 2;
-    DimArray small = run_latent(&f, &params);
+    DimArray small = runs_latent(&f, &params);
     params.width = params.height = 256;
-    DimArray guided = run_latent(&f, &params);
+    DimArray guided = runs_latent(&f, &params);
     params.upsample = DIM_UPSAMPLE_OFF;
-    DimArray plain = run_latent(&f, &params);
+    DimArray plain = runs_latent(&f, &params);
     g_test_message("likeness: guided %.3f, plain %.3f", likeness(&guided, &small),
                    likeness(&plain, &small));
     g_assert_cmpfloat(likeness(&guided, &small), >, 0.7);
@@ -502,7 +442,7 @@ static void test_upsample(void)
     dim_array_clear(&small);
     dim_array_clear(&guided);
     dim_array_clear(&plain);
-    close_model(&f);
+    runs_close(&f);
 }
 
 int main(int argc, char **argv)
