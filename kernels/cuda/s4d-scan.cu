@@ -29,10 +29,8 @@
 
 struct S4d {
     DkCudaRows u, y;
-    const DkS4dFactors
-        *factors[2];      /* of the directions that are asked for: [channels][groups][S4D_STATES] */
-    const float *skip[2]; /* [channels], padded */
-    bool back[2], accumulate;
+    DkS4dWeight weights[2]; /* of the directions that are asked for */
+    bool back[2];
     int n_directions;
     int64_t n_tokens, n_channels, n_groups;
     int64_t chunk, n_chunks; /* tokens, a multiple of a tile's; how many */
@@ -69,10 +67,10 @@ static __device__ int64_t place(const S4d &s, int64_t chunk, int64_t g)
 static __device__ void load_factors(const S4d &s, int64_t g, DkS4dFactors f[S4D_FEW])
 {
     const int64_t e = channel_block(s) * S4D_CHANNELS + threadIdx.x / S4D_LANES;
-    const DkS4dFactors *from = chosen(s, s.factors) + (e * s.n_groups + g) * S4D_STATES +
-                               threadIdx.x % S4D_LANES * S4D_FEW;
+    const int64_t i = (e * s.n_groups + g) * S4D_STATES + threadIdx.x % S4D_LANES * S4D_FEW;
+    const DkS4dWeight w = chosen(s, s.weights);
     for (int k = 0; k < S4D_FEW; k++)
-        f[k] = from[k];
+        f[k] = {w.decay[i + k], w.gain[i + k], w.lack[i + k], w.power[i + k]};
 }
 
 /* x, zeros, becomes the states before this block's chunk. */
@@ -117,10 +115,9 @@ static __device__ void store(const S4d &s, int64_t first, int64_t last, const fl
     const int64_t to = direction(s) * s.n_channels + column;
     for (int j = 0; j < S4D_MINE; j++) {
         const int64_t row = row_of(s, first + dk_s4d_token(j), last);
-        float *at = s.y.at + row * s.y.stride + to;
         if (row >= 0 && column < s.n_channels)
-            *at = sum[threadIdx.x % S4D_CHANNELS * S4D_PITCH + dk_s4d_token(j)] +
-                  (s.accumulate ? *at : 0);
+            s.y.at[row * s.y.stride + to] =
+                sum[threadIdx.x % S4D_CHANNELS * S4D_PITCH + dk_s4d_token(j)];
     }
 }
 
@@ -174,7 +171,7 @@ template <Pass PASS> static __device__ void scan_tiles(const S4d &s, float *u, f
 {
     const int64_t first = blockIdx.y * s.chunk, last = min(first + s.chunk, s.n_tokens);
     const int64_t e = channel_block(s) * S4D_CHANNELS + threadIdx.x / S4D_LANES;
-    const float skip = chosen(s, s.skip)[e];
+    const float skip = chosen(s, s.weights).skip[e];
     float2 *const rest = s.rest + (s.n_groups > 1 ? place(s, blockIdx.y, 0) : 0);
     DkS4dFactors f[S4D_FEW];
     float2 x[S4D_FEW];
@@ -242,8 +239,8 @@ static bool find_room(DkDevice *dev, S4d *s, int64_t n_runs)
     return s->ends != nullptr;
 }
 
-void dk_cuda_s4d_run(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahead,
-                     const DkWeight *back, bool accumulate)
+void dk_cuda_s4d_scan(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahead,
+                      const DkWeight *back)
 {
     const DkWeight *const weights[2] = {ahead ? ahead : back, back};
     S4d s = {};
@@ -255,11 +252,8 @@ void dk_cuda_s4d_run(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahea
     s.n_tokens = u.sizes[1];
     s.n_channels = weights[0]->n;
     s.n_groups = dk_s4d_groups(weights[0]);
-    for (int i = 0; i < s.n_directions; i++) {
-        s.factors[i] = dk_s4d_factors(weights[i]);
-        s.skip[i] = dk_s4d_skip(weights[i]);
-    }
-    s.accumulate = accumulate;
+    for (int i = 0; i < s.n_directions; i++)
+        s.weights[i] = dk_s4d_weight(weights[i]);
     cut(&s);
     if (!find_room(dev, &s, u.sizes[0] * s.n_directions))
         return;
@@ -268,12 +262,6 @@ void dk_cuda_s4d_run(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahea
     if (n > 1)
         DK_LAUNCH(dev, s4d_scan<ENDS>, dim3(blocks, n - 1, n_pictures), S4D_THREADS, 0, s);
     DK_LAUNCH(dev, s4d_scan<OUTPUTS>, dim3(blocks, n, n_pictures), S4D_THREADS, 0, s);
-}
-
-void dk_cuda_s4d_scan(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahead,
-                      const DkWeight *back)
-{
-    dk_cuda_s4d_run(dev, y, u, ahead, back, false);
 }
 
 /* ---- weights --------------------------------------------------------------------------------- */
@@ -303,38 +291,42 @@ struct Given {
     int64_t n_channels, n_states;
 };
 
+static __device__ DkS4dFactors factors_of(double2 decay, double2 gain)
+{
+    const float2 kept = rounded(decay.x, decay.y);
+    const double2 power = raise(decay);
+    const double square = (double)kept.x * kept.x + (double)kept.y * kept.y;
+    DkS4dFactors f = {kept, rounded(2 * gain.x, -2 * gain.y), {}, rounded(power.x, power.y)};
+    if (square < 1e-12) /* nothing is left after a tile */
+        return f;
+    const double2 ratio = raise(multiply(decay, make_double2(kept.x / square, -kept.y / square)));
+    f.lack = rounded(ratio.x - 1, ratio.y);
+    return f;
+}
+
 /* One state of the padded ones, and a skip. */
-static __global__ void pack(DkS4dFactors *to, float *skip, int64_t count, int64_t n_padded,
-                            Given of)
+static __global__ void pack(DkS4dWeight to, int64_t count, int64_t n_padded, Given of)
 {
     const int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
     const int64_t d = i / n_padded, n = i % n_padded;
+    DkS4dFactors f = {};
     if (i >= count)
         return;
     if (n == 0)
-        skip[d] = d < of.n_channels ? of.skip[d] : 0;
-    to[i] = DkS4dFactors{};
-    if (d >= of.n_channels || n >= of.n_states)
-        return;
-    const double2 a = of.decay[d * of.n_states + n], g = of.gain[d * of.n_states + n];
-    const float2 kept = rounded(a.x, a.y);
-    const double2 power = raise(a);
-    const double square = (double)kept.x * kept.x + (double)kept.y * kept.y;
-    to[i].decay = kept;
-    to[i].gain = rounded(2 * g.x, -2 * g.y);
-    to[i].power = rounded(power.x, power.y);
-    if (square < 1e-12) /* nothing is left after a tile */
-        return;
-    const double2 ratio = raise(multiply(a, make_double2(kept.x / square, -kept.y / square)));
-    to[i].lack = rounded(ratio.x - 1, ratio.y);
+        to.skip[d] = d < of.n_channels ? of.skip[d] : 0;
+    if (d < of.n_channels && n < of.n_states)
+        f = factors_of(of.decay[d * of.n_states + n], of.gain[d * of.n_states + n]);
+    to.decay[i] = f.decay;
+    to.gain[i] = f.gain;
+    to.lack[i] = f.lack;
+    to.power[i] = f.power;
 }
 
 static void pack_all(DkDevice *dev, DkWeight *w, const Given &of)
 {
     const int64_t n_padded = dk_s4d_groups(w) * S4D_STATES, count = dk_s4d_channels(w) * n_padded;
-    DK_LAUNCH(dev, pack, (unsigned)dk_cuda_ceil(count, 256), 256, 0,
-              const_cast<DkS4dFactors *>(dk_s4d_factors(w)), const_cast<float *>(dk_s4d_skip(w)),
-              count, n_padded, of);
+    DK_LAUNCH(dev, pack, (unsigned)dk_cuda_ceil(count, 256), 256, 0, dk_s4d_weight(w), count,
+              n_padded, of);
 }
 
 static bool upload(DkDevice *dev, void *to, const void *from, size_t bytes)

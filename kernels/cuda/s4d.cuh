@@ -17,12 +17,18 @@ enum {
     S4D_MINE = S4D_TOKENS * S4D_CHANNELS / S4D_THREADS, /* a thread's in passes over memory */
 };
 
-/* Of a state, as packed: [channels][groups][S4D_STATES], padded with zeros, and then the skip of
- * each channel. Pairs of floats are complex. */
+/* Of a state; pairs of floats are complex. */
 struct DkS4dFactors {
     float2 decay, gain; /* 2 conj (gain) */
     float2 lack;        /* decay^TOKENS / (the rounded decay)^TOKENS - 1 */
     float2 power;       /* decay^TOKENS */
+};
+
+/* As packed: [channels][groups][S4D_STATES] of each, padded with zeros. Arrays, since no kernel
+ * needs all of them. */
+struct DkS4dWeight {
+    float2 *decay, *gain, *lack, *power;
+    float *skip; /* [channels] */
 };
 
 static inline __device__ float2 dk_multiply(float2 a, float2 b)
@@ -55,24 +61,16 @@ static inline int64_t dk_s4d_groups(const DkWeight *w)
     return dk_cuda_ceil(w->k, S4D_STATES);
 }
 
-static inline const DkS4dFactors *dk_s4d_factors(const DkWeight *w)
-{
-    return reinterpret_cast<const DkS4dFactors *>(w->data);
-}
-
 static inline int64_t dk_s4d_channels(const DkWeight *w)
 {
     return dk_cuda_ceil(w->n, S4D_CHANNELS) * S4D_CHANNELS;
 }
 
-static inline const float *dk_s4d_skip(const DkWeight *w)
+static inline DkS4dWeight dk_s4d_weight(const DkWeight *w)
 {
-    return reinterpret_cast<const float *>(dk_s4d_factors(w) +
-                                           dk_s4d_channels(w) * dk_s4d_groups(w) * S4D_STATES);
+    const int64_t n = dk_s4d_channels(w) * dk_s4d_groups(w) * S4D_STATES;
+    float2 *at = reinterpret_cast<float2 *>(w->data);
+    return {at, at + n, at + 2 * n, at + 3 * n, reinterpret_cast<float *>(at + 4 * n)};
 }
-
-/* dk_s4d_scan, added to y where `accumulate` says so. */
-void dk_cuda_s4d_run(DkDevice *dev, DkTensor y, DkTensor u, const DkWeight *ahead,
-                     const DkWeight *back, bool accumulate);
 
 #endif
