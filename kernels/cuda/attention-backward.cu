@@ -5,10 +5,11 @@
  *
  * With weights p = softmax (s), s = q · k / sqrt (width), and y = Σ p v,
  *     dv = Σ p dy,   ds = p (dy · v - dy · y),   dq = Σ ds k / sqrt (width),   dk = Σ ds q / sqrt
- * (width) Three launches: what a query's weights are found anew by goes to scratch, 3 floats; then
- * a block has queries and takes all keys for dq; then it has keys and takes all queries for dk and
- * dv. So each sum is one thread's, in one order. The last two are one kernel: a query's gradient
- * and a key's are the same sum with sides changed. Powers are taken to base 2. */
+ * (width) Two launches: what a query's weights are found anew by goes to scratch, 3 floats; then
+ * the first blocks of a head have queries and take all keys for dq, the others have keys and take
+ * all queries for dk and dv. So each sum is one thread's, in one order, and a head's blocks find
+ * each other's operands in the second-level cache. A query's gradient and a key's are the same sum
+ * with sides changed. Powers are taken to base 2. */
 #include "kernels/cuda/attention.cuh"
 
 /* Of a query: p = 2^(s - top) · share, s to base 2; mean = dy · y. */
@@ -104,19 +105,21 @@ static inline __device__ void weigh_tile(float (&p)[R][4], float (&ds)[R][4],
     }
 }
 
-/* Of queries dq; OF_KEYS, dk and dv. Launch: tiles of 16·R rows, heads times slices of J chunks,
- * batch; 16 x 16 threads. */
+/* In shared memory. */
+struct Tiles {
+    DkChunk *rows, *others;
+    DkHeadWeights *weights;
+};
+
+/* Of a tile of queries dq; OF_KEYS, of a tile of keys dk and dv. */
 template <int R, int J, bool OF_KEYS>
-static __global__ void __launch_bounds__(DK_HEAD_THREADS, 2) find_gradients(AttentionBackward a)
+static inline __device__ void walk(const AttentionBackward &a, int64_t tile, const Tiles &in)
 {
-    DK_SHARED(DkChunk, rows, [16 * R]);
-    DK_SHARED(DkChunk, others, [DK_OTHERS]);
-    DK_SHARED(DkHeadWeights, weights, [16 * R]);
     const Side &mine = OF_KEYS ? a.keys : a.queries, &theirs = OF_KEYS ? a.queries : a.keys;
     const int n_heads = (int)gridDim.y / a.n_slices, head = (int)blockIdx.y / a.n_slices;
     const int slice = (int)blockIdx.y % a.n_slices * J * DK_CHUNK, column = head * a.width;
     const int columns = a.width - slice;
-    const int64_t first = (int64_t)blockIdx.x * 16 * R, batch = blockIdx.z;
+    const int64_t first = tile * 16 * R, batch = blockIdx.z;
     const int n_rows = (int)min(mine.n - first, (int64_t)(16 * R));
     const int64_t at = batch * mine.n + first;
     const Softmax *softmax = a.softmax + (batch * n_heads + head) * a.queries.n;
@@ -126,21 +129,21 @@ static __global__ void __launch_bounds__(DK_HEAD_THREADS, 2) find_gradients(Atte
         const int64_t from = batch * theirs.n + other;
         float p[R][4] = {}, ds[R][4] = {};
         dk_add_head_products<R>(p, dk_head_rows(mine.logits, at, n_rows, column, a.width),
-                                dk_head_rows(theirs.logits, from, n, column, a.width), &rows[0],
-                                &others[0]);
+                                dk_head_rows(theirs.logits, from, n, column, a.width), in.rows,
+                                in.others);
         dk_add_head_products<R>(ds, dk_head_rows(mine.gradients, at, n_rows, column, a.width),
-                                dk_head_rows(theirs.gradients, from, n, column, a.width), &rows[0],
-                                &others[0]);
+                                dk_head_rows(theirs.gradients, from, n, column, a.width), in.rows,
+                                in.others);
         weigh_tile<R, OF_KEYS>(p, ds, softmax, first, n_rows, other, n, a.factor);
-        dk_share_weights<R>(&weights[0], ds);
-        dk_add_head_values<R, J>(d_logits, &weights[0],
+        dk_share_weights<R>(in.weights, ds);
+        dk_add_head_values<R, J>(d_logits, in.weights,
                                  dk_head_rows(theirs.logits, from, n, column + slice, columns),
-                                 &others[0]);
+                                 in.others);
         if constexpr (OF_KEYS) {
-            dk_share_weights<R>(&weights[0], p);
+            dk_share_weights<R>(in.weights, p);
             dk_add_head_values<R, J>(
-                dv, &weights[0], dk_head_rows(theirs.gradients, from, n, column + slice, columns),
-                &others[0]);
+                dv, in.weights, dk_head_rows(theirs.gradients, from, n, column + slice, columns),
+                in.others);
         }
     }
     const DkCudaRows &to = OF_KEYS ? a.dkey : a.dq;
@@ -157,21 +160,34 @@ static __global__ void __launch_bounds__(DK_HEAD_THREADS, 2) find_gradients(Atte
     }
 }
 
-static dim3 tiles(int64_t n, int rows, int64_t n_heads, int64_t n_batch)
+/* Launch: tiles of 16·R queries, then of keys, heads times slices of J chunks, batch; 16 x 16
+ * threads. */
+template <int R, int J>
+static __global__ void __launch_bounds__(DK_HEAD_THREADS, 2) find_gradients(AttentionBackward a)
 {
-    return dim3((unsigned)dk_cuda_ceil(n, rows), (unsigned)n_heads, (unsigned)n_batch);
+    DK_SHARED(DkChunk, rows, [16 * R]);
+    DK_SHARED(DkChunk, others, [DK_OTHERS]);
+    DK_SHARED(DkHeadWeights, weights, [16 * R]);
+    const Tiles in = {&rows[0], &others[0], &weights[0]};
+    const int64_t n_queries = (a.queries.n + 16 * R - 1) / (16 * R);
+    if (blockIdx.x < n_queries)
+        walk<R, J, false>(a, blockIdx.x, in);
+    else
+        walk<R, J, true>(a, blockIdx.x - n_queries, in);
 }
 
 template <int R, int J>
 static void launch(DkDevice *dev, AttentionBackward a, int64_t n_batch, int n_heads)
 {
     const dim3 block(16, 16);
+    const int64_t tiles = dk_cuda_ceil(a.queries.n, 16 * R) + dk_cuda_ceil(a.keys.n, 16 * R);
     a.n_slices = (int)dk_cuda_ceil(a.width, J * DK_CHUNK);
-    DK_LAUNCH(dev, find_softmax<4>, tiles(a.queries.n, 64, n_heads, n_batch), block, 0, a);
-    DK_LAUNCH(dev, (find_gradients<R, J, false>),
-              tiles(a.queries.n, 16 * R, n_heads * a.n_slices, n_batch), block, 0, a);
-    DK_LAUNCH(dev, (find_gradients<R, J, true>),
-              tiles(a.keys.n, 16 * R, n_heads * a.n_slices, n_batch), block, 0, a);
+    DK_LAUNCH(dev, find_softmax<4>,
+              dim3((unsigned)dk_cuda_ceil(a.queries.n, 64), (unsigned)n_heads, (unsigned)n_batch),
+              block, 0, a);
+    DK_LAUNCH(dev, (find_gradients<R, J>),
+              dim3((unsigned)tiles, (unsigned)(n_heads * a.n_slices), (unsigned)n_batch), block, 0,
+              a);
 }
 
 void dk_cuda_attention_backward(DkDevice *dev, DkTensor dq, DkTensor dkey, DkTensor dv, DkTensor dy,
