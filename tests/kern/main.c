@@ -3,10 +3,11 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * usage: kern [--backend cpu|cuda] [--isa portable|portable16|avx2|avx512|onednn] [--threads N]
- * [--seed N] [--bench] [--model] [--work] [OPERATION...] Exit status: 0 all good, 1 a failure, 2
- * usage, 77 the back end or the instruction set is not here. portable16: plain C with AVX-512's
- * lanes. onednn: AVX2, but the products are oneDNN's, whatever kernels it has for this processor.
- * --model: only the real model's shape; --work: at the end what was asked of the back end. */
+ * [--seed N] [--bench] [--model] [--sizes N,N,...] [--work] [OPERATION...] Exit status: 0 all good,
+ * 1 a failure, 2 usage, 77 the back end or the instruction set is not here. portable16: plain C
+ * with AVX-512's lanes. onednn: AVX2, but the products are oneDNN's, whatever kernels it has for
+ * this processor. --model: only the real model's shape; --sizes: in place of that shape; --work: at
+ * the end what was asked of the back end. */
 #include "kern.h"
 
 #include "kernels/cpu/onednn.h"
@@ -49,10 +50,10 @@ static void run_fills(Kern *k, const KernOp *op, const int64_t *shape, uint64_t 
         run_case(k, op, shape, seed);
 }
 
-static void run_model(Kern *k, const KernOp *op, uint64_t seed)
+static void run_one(Kern *k, const KernOp *op, const int64_t *shape, uint64_t seed)
 {
     k->fill = KERN_NORMAL;
-    run_case(k, op, op->model, seed);
+    run_case(k, op, shape, seed);
 }
 
 static void run_op(Kern *k, const KernOp *op, uint64_t seed)
@@ -67,13 +68,11 @@ static void run_op(Kern *k, const KernOp *op, uint64_t seed)
             shape[j] = 1 + (int64_t)(kern_bits(k) % (uint64_t)op->limits[j]);
         run_fills(k, op, shape, seed);
     }
-    run_model(k, op, seed);
+    run_one(k, op, op->model, seed);
 }
 
-static void bench_op(Kern *k, const KernOp *op, uint64_t seed)
+static void print_times(const Kern *k)
 {
-    k->fill = KERN_NORMAL;
-    run_case(k, op, op->model, seed);
     const double ref = k->seconds[0] / (double)k->runs[0], got = k->seconds[1] / (double)k->runs[1];
     printf("%-60s ref %10.3f ms   new %10.3f ms   ratio %7.1f\n", k->text, ref * 1e3, got * 1e3,
            ref / got);
@@ -97,6 +96,7 @@ typedef struct {
     int n_threads;
     uint64_t seed;
     bool bench, model, work;
+    int64_t sizes[KERN_MAX_SIZES];  /* 0: not given */
     bool (*replace)(DkDevice *dev); /* puts what is under test into the table; NULL: it is there */
     const char *only[N_OPS];
     int n_only;
@@ -130,6 +130,20 @@ static bool parse_isa(const char *name, Options *o)
     return false;
 }
 
+static bool parse_sizes(const char *text, int64_t sizes[KERN_MAX_SIZES])
+{
+    for (int i = 0; i < KERN_MAX_SIZES; i++) {
+        char *end;
+        sizes[i] = strtoll(text, &end, 10);
+        if (end == text || sizes[i] < 1 || (*end && *end != ','))
+            return false;
+        if (!*end)
+            return true;
+        text = end + 1;
+    }
+    return false;
+}
+
 static bool parse(int argc, char **argv, Options *o)
 {
     *o = (Options){.backend = DK_BACKEND_CPU, .isa = DK_ISA_ALL, .n_threads = 2, .seed = 1};
@@ -151,10 +165,22 @@ static bool parse(int argc, char **argv, Options *o)
             o->n_threads = atoi(value);
         else if (strcmp(argv[i], "--seed") == 0 && ++i)
             o->seed = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--sizes") == 0 && ++i && parse_sizes(value, o->sizes))
+            continue;
         else
             return false;
     }
     return true;
+}
+
+static void run(Kern *k, const KernOp *op, const Options *o)
+{
+    if (o->bench || o->model)
+        run_one(k, op, o->sizes[0] ? o->sizes : op->model, o->seed);
+    else
+        run_op(k, op, o->seed);
+    if (o->bench)
+        print_times(k);
 }
 
 static bool wanted(const Options *o, const KernOp *op)
@@ -173,8 +199,8 @@ int main(int argc, char **argv)
     int n_run = 0;
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: kern [--backend cpu|cuda] [--isa portable|portable16|avx2|avx512|"
-                        "onednn] [--threads N] [--seed N] [--bench] [--model] [--work] "
-                        "[OPERATION...]\n");
+                        "onednn] [--threads N] [--seed N] [--bench] [--model] [--sizes N,N,...] "
+                        "[--work] [OPERATION...]\n");
         return 2;
     }
     k.bench = o.bench;
@@ -186,7 +212,7 @@ int main(int argc, char **argv)
         dk_profile_enable(k.dev[1], o.work);
     for (int i = 0; here && i < N_OPS; i++)
         if (wanted(&o, ops[i])) {
-            (o.bench ? bench_op : o.model ? run_model : run_op)(&k, ops[i], o.seed);
+            run(&k, ops[i], &o);
             n_run++;
         }
     if (here && o.work)
