@@ -47,13 +47,17 @@ Kernel = collections.namedtuple("Kernel", "name launches moved least fresh")
 Count = collections.namedtuple("Count", "shape calls flop kernels")
 
 
+def sizes(operation):
+    """kern's option."""
+    return ["--sizes", SIZES_OF[operation]] if operation in SIZES_OF else []
+
+
 def count(kern, module, operation):
     """What one case of the operation takes: its shape, calls and flop of the operation, and its kernels."""
     with tempfile.NamedTemporaryFile("r") as report:
         env = {**os.environ, "DIM_CUDA_MODULE": module, "DIM_CUDA_HOST_REPORT": report.name,
                "DIM_CUDA_HOST_CACHE": str(CACHE_OF.get(operation, CACHE))}
-        sizes = ["--sizes", SIZES_OF[operation]] if operation in SIZES_OF else []
-        done = subprocess.run([kern, "--backend", "cuda", "--model", *sizes, "--work", operation], env=env, check=True,
+        done = subprocess.run([kern, "--backend", "cuda", "--model", *sizes(operation), "--work", operation], env=env, check=True,
                               stdout=subprocess.PIPE, text=True)
         kernels = [Kernel(name, *map(int, rest)) for name, *rest in (line.split("\t") for line in report)]
     shape, *work = done.stdout.splitlines()
