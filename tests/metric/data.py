@@ -3,6 +3,7 @@
 SPDX-License-Identifier: LGPL-3.0-or-later
 """
 import csv
+import dataclasses
 import hashlib
 import json
 import math
@@ -12,16 +13,25 @@ import struct
 import numpy as np
 from PIL import Image
 
-MIX = (1, 1.5, 2)  # the sizes that a training picture takes, in native sizes
 BORDER = 16  # pixels; what a bicubic filter sees beyond the border of a picture being shrunk to three eighths
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What of a picture is a training crop: the options of `dim train`, and what it takes if they are not given."""
+
+    scales: tuple = (1, 1.5, 2)  # sides that a picture takes, in native sizes
+    flips: tuple = (0.5, 0.25)  # probabilities of left-right, up-down
+    turns: float = 0.25  # of a quarter turn
+    recolour: tuple = (0.12, 0.06, 0.04)  # 1 +- gain; deviations of a shift, and of a shift of each channel
 
 
 class Textures:
     """OUT/textures.csv (file,class,group,split) and its pictures, read when they are asked for."""
 
-    def __init__(self, folder, native):
-        self.folder, self.native = folder, native
-        self.sizes = [int(native * m) for m in MIX]
+    def __init__(self, folder, native, recipe=Recipe()):
+        self.folder, self.native, self.recipe = folder, native, recipe
+        self.sizes = [round(native * scale) for scale in recipe.scales]
         self.kept = {}
         name = os.path.join(folder, "textures.csv")
         with open(name, "rb") as f:
@@ -53,13 +63,14 @@ class Textures:
         files = self.files(name, split)
         tile = self.tile(files[rng.integers(len(files))], self.sizes[rng.integers(len(self.sizes))])
         tile = np.roll(tile, rng.integers(0, tile.shape[0], 2), (0, 1))[:self.native, :self.native]
-        flips = rng.random(3)
-        tile = tile[:, ::-1] if flips[0] < 1 / 2 else tile
-        tile = tile[::-1] if flips[1] < 1 / 4 else tile
-        tile = tile.transpose(1, 0, 2) if flips[2] < 1 / 4 else tile
-        gain, shift, channels = rng.uniform(0.88, 1.12), rng.normal(0, 0.06), rng.normal(0, 0.04, 3)
+        chances, recipe = rng.random(3), self.recipe
+        tile = tile[:, ::-1] if chances[0] < recipe.flips[0] else tile
+        tile = tile[::-1] if chances[1] < recipe.flips[1] else tile
+        tile = tile.transpose(1, 0, 2) if chances[2] < recipe.turns else tile
+        gain, shift, tint = recipe.recolour
+        gain, shift, tint = rng.uniform(1 - gain, 1 + gain), rng.normal(0, shift), rng.normal(0, tint, 3)
         if jitter:
-            tile = np.rint(255 * np.clip(tile / 255 * gain + shift + channels, 0, 1)).astype(np.uint8)
+            tile = np.rint(255 * np.clip(tile / 255 * gain + shift + tint, 0, 1)).astype(np.uint8)
         return np.ascontiguousarray(tile)
 
     def crops(self, name, split, count, seed, jitter=True):

@@ -23,13 +23,16 @@ Figures, for each class:
     copy        largest correlation of a 64 px window with any training picture at any size and in any symmetry
                 (copies.py), of all draws searched; median: the same for the middle one
 
-A reference is made for pictures of one size (--size 128, 256 or 512): as training does it, crops of pictures at 1,
-1.5 and 2 times that size, rolled, flipped, with jitter of colours. A scored picture that is larger is cut into
-whole windows of that size, never resized: grain has a size. Everything follows from --seed.
+A reference is made for pictures of one size (--size 128, 256 or 512): as `dim train` does it, crops of pictures at 1,
+1.5 and 2 times that size, rolled, flipped, with jitter of colours, or with the options that a training had. With
+--projection OTHER.npz its figures are on the scale of that reference's, so the gate means the same. A scored picture
+that is larger is cut into whole windows of that size, never resized: grain has a size. Everything follows from
+--seed.
 
 SPDX-License-Identifier: LGPL-3.0-or-later
 """
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -80,7 +83,10 @@ def search(textures, pictures, options):
 
 def open_reference(options):
     reference = judge.Reference.load(options.reference)
-    textures = data.Textures(getattr(options, "data", None) or reference.about["data"], reference.about["size"])
+    about = reference.about
+    recipe = data.Recipe(**{name: tuple(value) if isinstance(value, list) else value
+                            for name, value in about.get("recipe", {}).items()})
+    textures = data.Textures(getattr(options, "data", None) or about["data"], about["size"], recipe)
     if textures.hash != reference.about["hash"]:
         raise SystemExit(f"{textures.folder}/textures.csv: not the list that {options.reference} was made from")
     return reference, textures
@@ -98,16 +104,19 @@ def read_draws(options, reference):
 
 
 def run_reference(options):
-    textures = data.Textures(options.data, options.size)
+    recipe = data.Recipe(options.scales, options.flips, options.turns, options.recolour)
+    textures = data.Textures(options.data, options.size, recipe)
+    projection = judge.Reference.load(options.projection).projection if options.projection else None
     sets = {}
     for name in judge.Reference.SETS:
         split = "test" if name == "held-out" else "train"
         sets[name] = describe({c: textures.crops(c, split, options.count, [options.seed, SEEDS[name]], options.jitter)
                                for c in textures.classes})
-    projection = kid.Projection.fit(np.concatenate(list(sets["train"].values())))
+    projection = projection or kid.Projection.fit(np.concatenate(list(sets["train"].values())))
     sets = {name: {c: projection(x) for c, x in found.items()} for name, found in sets.items()}
     about = {"size": options.size, "count": options.count, "seed": options.seed, "jitter": options.jitter,
-             "classes": textures.classes, "hash": textures.hash, "data": os.path.abspath(options.data)}
+             "recipe": dataclasses.asdict(recipe), "classes": textures.classes, "hash": textures.hash,
+             "data": os.path.abspath(options.data)}
     judge.Reference(projection, sets, about).save(options.output)
 
 
@@ -188,6 +197,26 @@ def write_json(options, value):
             f.write("\n")
 
 
+def numbers(least, most):
+    """The type of an option of least to most numbers with commas between them."""
+    def read(text):
+        found = tuple(float(word) for word in text.split(","))
+        if not least <= len(found) <= most:
+            raise ValueError
+        return found
+    read.__name__ = f"list of {least} to {most} numbers" if least < most else f"list of {least} numbers"
+    return read
+
+
+def add_recipe(command):
+    usual = data.Recipe()
+    command.add_argument("--scales", type=numbers(1, 8), default=usual.scales, metavar="A,B,...", help="(1,1.5,2)")
+    command.add_argument("--flips", type=numbers(2, 2), default=usual.flips, metavar="X,Y", help="(0.5,0.25)")
+    command.add_argument("--turns", type=float, default=usual.turns, metavar="P", help="(0.25)")
+    command.add_argument("--recolour", type=numbers(3, 3), default=usual.recolour, metavar="GAIN,SHIFT,TINT",
+                         help="(0.12,0.06,0.04); these four as for dim train")
+
+
 def add_search(command):
     command.add_argument("--search", choices=("class", "all", "off"), default="class",
                          help="training pictures searched for copies: the class's (default), all, none")
@@ -207,6 +236,8 @@ def main():
     reference.add_argument("--count", type=int, default=100, help="crops of a class and set (100)")
     reference.add_argument("--seed", type=int, default=0)
     reference.add_argument("--no-jitter", dest="jitter", action="store_false", help="colours as they are")
+    reference.add_argument("--projection", metavar="REF.npz", help="take the projection of this reference")
+    add_recipe(reference)
     score = commands.add_parser("score", help="figures of draws")
     score.add_argument("reference")
     score.add_argument("pictures")
