@@ -21,6 +21,24 @@ void cuda_host_run(const char *kernel, dim3 grid, dim3 block, size_t shared_byte
 /* Ends the program where a red zone was written; `when` for the message. */
 void cuda_host_check_red_zones(const char *when);
 
+/* Where a fiber, or the scheduler, goes on. */
+struct CudaHostPlace {
+    void *at;          /* the stack pointer */
+    const void *stack; /* its stack, for the address sanitizer, and the sanitizer's own of it */
+    size_t bytes;
+    void *fake;
+};
+/* All threads' stacks, one beside another. */
+extern unsigned char *cuda_host_stacks;
+extern const size_t cuda_host_stacks_bytes;
+void cuda_host_make_stacks();
+/* On that stack, at whose first switch `entry` is called, which never returns, and calls
+ * cuda_host_begin with what was left for it before it does anything else. */
+CudaHostPlace cuda_host_place(int stack, void (*entry)());
+void cuda_host_begin(CudaHostPlace *from);
+/* Goes on at `to`, and returns when somebody goes on at `from`; for_good: nobody will. */
+void cuda_host_switch(CudaHostPlace *from, const CudaHostPlace *to, bool for_good);
+
 /* What the checking build adds; NULL: nothing. `shared` is the memory of all blocks' arrays. */
 struct CudaHostChecks {
     void (*alloc)(unsigned char *data, size_t bytes);

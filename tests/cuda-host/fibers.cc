@@ -7,8 +7,6 @@
 #include "cuda-host.h"
 
 #include <stdarg.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -19,12 +17,12 @@ const CudaHostChecks *cuda_host_checks;
 namespace {
 
 enum State { FRESH, READY, AT_BARRIER, AT_EXCHANGE, DONE };
-enum { STACK_BYTES = 128 << 10, GUARD_BYTES = 4 << 10, N_ARRAYS = 32, SHARED_RED = 64 };
+enum { N_ARRAYS = 32, SHARED_RED = 64 };
 
 struct Thread {
     State state;
     int stack; /* -1: none */
-    void *at;  /* where it goes on */
+    CudaHostPlace place;
     uint3 index;
     /* what it waits for */
     const char *file;
@@ -54,8 +52,7 @@ Launch launch;
 Thread threads[CUDA_HOST_THREADS];
 int order[CUDA_HOST_THREADS];
 Thread *now; /* NULL: the scheduler */
-void *scheduler;
-unsigned char *stacks;
+CudaHostPlace scheduler;
 int free_stacks[CUDA_HOST_THREADS], n_free_stacks = -1;
 
 alignas(256) unsigned char shared[CUDA_HOST_SHARED + N_ARRAYS * (2 * SHARED_RED + 256)];
@@ -63,115 +60,23 @@ size_t shared_used, shared_counted;
 Array arrays[N_ARRAYS];
 int n_arrays;
 
-/* ---- switching stacks ------------------------------------------------------------------------ */
-
-#if defined(__x86_64__)
-
-/* Saves what a function must keep, stores the stack pointer to *from and goes on at `to`. */
-extern "C" void cuda_host_switch(void **from, void *to);
-asm(R"(
-.text
-.type cuda_host_switch, @function
-cuda_host_switch:
-    pushq %rbp
-    pushq %rbx
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    movq %rsp, (%rdi)
-    movq %rsi, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbx
-    popq %rbp
-    ret
-.size cuda_host_switch, .-cuda_host_switch
-)");
-
-/* A stack at whose first switch `entry` is called. */
-void *prepare(unsigned char *top, void (*entry)())
-{
-    void **at = reinterpret_cast<void **>(top) - 2;
-    at[0] = reinterpret_cast<void *>(entry);
-    at[1] = nullptr; /* entry's return address: it never returns */
-    at -= 6;
-    memset(at, 0, 6 * sizeof *at);
-    return at;
-}
-
-#elif defined(__aarch64__)
-
-extern "C" void cuda_host_switch(void **from, void *to);
-asm(R"(
-.text
-.type cuda_host_switch, %function
-cuda_host_switch:
-    sub sp, sp, #160
-    stp x19, x20, [sp, #0]
-    stp x21, x22, [sp, #16]
-    stp x23, x24, [sp, #32]
-    stp x25, x26, [sp, #48]
-    stp x27, x28, [sp, #64]
-    stp x29, x30, [sp, #80]
-    stp d8, d9, [sp, #96]
-    stp d10, d11, [sp, #112]
-    stp d12, d13, [sp, #128]
-    stp d14, d15, [sp, #144]
-    mov x9, sp
-    str x9, [x0]
-    mov sp, x1
-    ldp x19, x20, [sp, #0]
-    ldp x21, x22, [sp, #16]
-    ldp x23, x24, [sp, #32]
-    ldp x25, x26, [sp, #48]
-    ldp x27, x28, [sp, #64]
-    ldp x29, x30, [sp, #80]
-    ldp d8, d9, [sp, #96]
-    ldp d10, d11, [sp, #112]
-    ldp d12, d13, [sp, #128]
-    ldp d14, d15, [sp, #144]
-    add sp, sp, #160
-    ret
-.size cuda_host_switch, .-cuda_host_switch
-)");
-
-void *prepare(unsigned char *top, void (*entry)())
-{
-    void **at = reinterpret_cast<void **>(top) - 20;
-    memset(at, 0, 20 * sizeof *at);
-    at[11] = reinterpret_cast<void *>(entry);
-    return at;
-}
-
-#else
-#error "executing CUDA on the host switches stacks by hand: x86-64 and AArch64 only"
-#endif
+/* ---- a thread ------------------------------------------------------------------------------- */
 
 void make_stacks()
 {
-    const size_t each = STACK_BYTES + GUARD_BYTES;
-    void *memory = mmap(nullptr, each * CUDA_HOST_THREADS, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        cuda_host_fault("no memory for stacks");
-    stacks = static_cast<unsigned char *>(memory);
-    for (int i = 0; i < CUDA_HOST_THREADS; i++) {
-        mprotect(stacks + (size_t)i * each, GUARD_BYTES, PROT_NONE);
+    cuda_host_make_stacks();
+    for (int i = 0; i < CUDA_HOST_THREADS; i++)
         free_stacks[i] = CUDA_HOST_THREADS - 1 - i;
-    }
     n_free_stacks = CUDA_HOST_THREADS;
 }
 
 /* What a fiber does: one thread, then back for good. */
 void live()
 {
+    cuda_host_begin(&scheduler);
     launch.bound->run();
     now->state = DONE;
-    void *unused;
-    cuda_host_switch(&unused, scheduler);
+    cuda_host_switch(&now->place, &scheduler, true);
     abort();
 }
 
@@ -179,12 +84,12 @@ void go_on(Thread *t)
 {
     if (t->state == FRESH) {
         t->stack = free_stacks[--n_free_stacks];
-        t->at = prepare(stacks + (size_t)(t->stack + 1) * (STACK_BYTES + GUARD_BYTES), live);
+        t->place = cuda_host_place(t->stack, live);
     }
     t->state = READY;
     now = t;
     threadIdx = t->index;
-    cuda_host_switch(&scheduler, t->at);
+    cuda_host_switch(&scheduler, &t->place, false);
     now = nullptr;
     if (t->state == DONE) {
         free_stacks[n_free_stacks++] = t->stack;
@@ -197,7 +102,7 @@ void wait(State state)
 {
     Thread *self = now;
     self->state = state;
-    cuda_host_switch(&self->at, scheduler);
+    cuda_host_switch(&self->place, &scheduler, false);
 }
 
 /* ---- the order of threads and blocks --------------------------------------------------------- */
@@ -533,7 +438,7 @@ static bool is_within(const void *at, const void *data, size_t bytes)
 
 bool cuda_host_is_own(const void *at)
 {
-    return is_within(at, stacks, (size_t)(STACK_BYTES + GUARD_BYTES) * CUDA_HOST_THREADS) ||
+    return is_within(at, cuda_host_stacks, cuda_host_stacks_bytes) ||
            is_within(at, launch.bound, launch.bound->bytes) ||
            is_within(at, &threadIdx, sizeof threadIdx) ||
            is_within(at, &blockIdx, sizeof blockIdx) || is_within(at, &blockDim, sizeof blockDim) ||

@@ -14,8 +14,9 @@ import sys
 import resources
 import traffic
 
-# f32 operations and bytes a second, of the makers' data sheets (H100 SXM, GeForce RTX 4090, T4)
-ROOFS = {"H100": (66.9e12, 3.35e12), "RTX 4090": (82.6e12, 1.008e12), "T4": (8.1e12, 320e9)}
+# Operations a second in f32 and by tensor cores with 16-bit operands and f32 sums (T4: f16), bytes a second, of the makers'
+# data sheets (H100 SXM, GeForce RTX 4090, T4).
+ROOFS = {"H100": (66.9e12, 989.4e12, 3.35e12), "RTX 4090": (82.6e12, 165.2e12, 1.008e12), "T4": (8.1e12, 65e12, 320e9)}
 
 
 def span(numbers):
@@ -38,9 +39,9 @@ def kernel_rows(kernels, blocks, archs):
                " / ".join(f"{100 * w // resources.CARDS[arch].warps}" for w, arch in zip(warps, archs, strict=True))]
 
 
-def roof(flop, moved, peak, bandwidth):
+def roof(flop, moved, of_16_bits, f32, products, bandwidth):
     """Seconds that a card takes at least, and what bounds it."""
-    by_flop, by_bytes = flop / peak, moved / bandwidth
+    by_flop, by_bytes = flop / (products if of_16_bits else f32), moved / bandwidth
     return max(by_flop, by_bytes), "arithmetic" if by_flop > by_bytes else "memory"
 
 
@@ -48,9 +49,10 @@ def operation_rows(kern, module, operations):
     for operation in operations:
         c = traffic.count(kern, module, operation)
         moved, least = (sum(getattr(k, what) for k in c.kernels) for what in ("moved", "least"))
-        times = [roof(c.flop, moved, *ROOFS[card]) for card in ROOFS]
-        yield [operation, c.shape, f"{c.flop / 1e6:.3g}" if c.flop else "", f"{moved / 1e6:.3g}", f"{moved / max(least, 1):.2f}",
-               f"{c.flop / moved:.2g}" if c.flop else "", *(f"{1e6 * seconds:.3g} {bound}" for seconds, bound in times)]
+        flop = 0 if operation.startswith("linear") else c.flop  # these products are the library's; their operands are rounded here
+        times = [roof(flop, moved, operation.endswith("16"), *ROOFS[card]) for card in ROOFS]
+        yield [operation, c.shape, f"{flop / 1e6:.3g}" if flop else "", f"{moved / 1e6:.3g}", f"{moved / max(least, 1):.2f}",
+               f"{flop / moved:.2g}" if flop else "", *(f"{1e6 * seconds:.3g} {bound}" for seconds, bound in times)]
 
 
 def print_table(head, rows):
@@ -72,7 +74,7 @@ def main():
                 kernel_rows(kernels, resources.find_blocks(kern, host, operations), archs))
     print()
     print_table(["operation", "shape", "Mflop", "MB moved", "x the least", "flop a byte", *(f"{card}, us at least" for card in ROOFS)],
-                operation_rows(kern, checking, [o for o in counted if not o.endswith("bf16")]))
+                operation_rows(kern, checking, counted))
 
 
 if __name__ == "__main__":
