@@ -41,43 +41,15 @@ void DK_SIMD(gemm_pack)(float *panel, const float *runs, int64_t stride, int64_t
 
 /* ---- one tile -------------------------------------------------------------------------------- */
 
+enum { TILES = GEMM_BLOCK / GEMM_ROWS };
+
 typedef Vec Tile[GEMM_ROWS][2];
 
-static inline void load_tile(Tile t, const float *y, int64_t y_stride, int64_t rows,
-                             int64_t columns, const GemmEnds *ends)
+static void find_bias(Vec bias[2], const float *from, int64_t columns)
 {
-    const int64_t left = columns < VEC_LANES ? columns : VEC_LANES, right = columns - left;
-    Vec bias[2] = {{0}, {0}};
-    if (ends->first && ends->bias) {
-        bias[0] = vec_load_first(ends->bias, left);
-        bias[1] = vec_load_first(ends->bias + VEC_LANES, right);
-    }
-    for (int64_t r = 0; r < GEMM_ROWS; r++) {
-        t[r][0] = bias[0];
-        t[r][1] = bias[1];
-        if (r < rows && (!ends->first || ends->accumulate)) {
-            t[r][0] += vec_load_first(y + r * y_stride, left);
-            t[r][1] += vec_load_first(y + r * y_stride + VEC_LANES, right);
-        }
-    }
-}
-
-/* Out of line: most products have no activation, and their stores are short. */
-static __attribute__((noinline)) void act_tile(Tile t, int64_t rows, DkAct act)
-{
-    for (int64_t r = 0; r < GEMM_ROWS && r < rows; r++) {
-        t[r][0] = vec_act(t[r][0], act);
-        t[r][1] = vec_act(t[r][1], act);
-    }
-}
-
-static inline void store_tile(Tile t, float *y, int64_t y_stride, int64_t rows, int64_t columns)
-{
-    const int64_t left = columns < VEC_LANES ? columns : VEC_LANES, right = columns - left;
-    for (int64_t r = 0; r < GEMM_ROWS && r < rows; r++) {
-        vec_store_first(y + r * y_stride, t[r][0], left);
-        vec_store_first(y + r * y_stride + VEC_LANES, t[r][1], right);
-    }
+    const int64_t left = columns < VEC_LANES ? columns : VEC_LANES;
+    bias[0] = from ? vec_load_first(from, left) : (Vec){0};
+    bias[1] = from ? vec_load_first(from + VEC_LANES, columns - left) : (Vec){0};
 }
 
 /* Element k of row r of tile t of a is at data[t * tile + r * across + k * along]. */
@@ -86,13 +58,33 @@ typedef struct {
     int64_t tile, across, along;
 } Left;
 
-/* t += a · b. Unrolled: counting is 3 of 23 instructions, and the other hardware thread of a rented
- * core, somebody else's, may take half of what it decodes. */
-static inline __attribute__((always_inline)) void multiply_tile(Tile t, Left a, int64_t tile,
-                                                                const float *b, int64_t depth)
+/* The tile's place in y, while its sums are made: stores go out in order, a miss after the other.
+ */
+static inline void prefetch_tile(const float *y, int64_t y_stride, int64_t rows)
 {
-    Tile sum = {{{0}}};
+    for (int64_t r = 0; r < GEMM_ROWS && r < rows; r++)
+        __builtin_prefetch(y + r * y_stride, 1, 3);
+}
+
+/* A tile's part of a panel, of as many as a block has tiles: into the second cache, since the first
+ * one holds the panel at hand. */
+static inline void prefetch_part(const float *part, int64_t depth)
+{
+    for (int64_t k = 0; k < depth * GEMM_COLUMNS / TILES; k += 16)
+        __builtin_prefetch(part + k, 0, 2);
+}
+
+/* sum = a · b. Unrolled: counting is 3 of 23 instructions, and the other hardware thread of a
+ * rented core, somebody else's, may take half of what it decodes. `next` is the tile's part of the
+ * next panel. */
+static inline __attribute__((always_inline)) void
+multiply_tile(Tile sum, Left a, int64_t tile, const float *b, const float *next, int64_t depth)
+{
     const float *rows = a.data + tile * a.tile;
+    prefetch_part(next, depth);
+#pragma GCC unroll 14
+    for (int r = 0; r < GEMM_ROWS; r++)
+        sum[r][0] = sum[r][1] = (Vec){0};
 #pragma GCC unroll 4
     for (int64_t k = 0; k < depth; k++, b += GEMM_COLUMNS) {
         const Vec left = vec_load(b), right = vec_load(b + VEC_LANES);
@@ -103,27 +95,34 @@ static inline __attribute__((always_inline)) void multiply_tile(Tile t, Left a, 
             sum[r][1] = vec_fma(x, right, sum[r][1]);
         }
     }
-    for (int r = 0; r < GEMM_ROWS; r++) {
-        t[r][0] += sum[r][0];
-        t[r][1] += sum[r][1];
+}
+
+/* What a tile's sums are added to: the bias, and y as it is where that counts. */
+static inline __attribute__((always_inline)) void
+store_whole_tile(Tile sum, float *y, int64_t y_stride, const Vec bias[2], bool add)
+{
+    for (int64_t r = 0; r < GEMM_ROWS; r++, y += y_stride) {
+        const Vec left = add ? bias[0] + vec_load(y) : bias[0];
+        const Vec right = add ? bias[1] + vec_load(y + VEC_LANES) : bias[1];
+        vec_store(y, left + sum[r][0]);
+        vec_store(y + VEC_LANES, right + sum[r][1]);
     }
 }
 
-/* Part i of a panel, of as many as a block has tiles: into the second cache, since the first one
- * holds the panel at hand. */
-static inline void prefetch_part(const float *panel, int64_t i, int64_t depth)
+/* The same of a tile at an edge, or with an activation: out of line, since most have neither. */
+static __attribute__((noinline)) void store_tile(Tile sum, float *y, int64_t y_stride,
+                                                 const Vec bias[2], bool add, DkAct act,
+                                                 int64_t rows, int64_t columns)
 {
-    const int64_t floats = depth * GEMM_COLUMNS * GEMM_ROWS / GEMM_BLOCK;
-    for (int64_t k = 0; k < floats; k += 16)
-        __builtin_prefetch(panel + i * floats + k, 0, 2);
-}
-
-/* The tile's place in y, while its sums are made: stores go out in order, a miss after the other.
- */
-static inline void prefetch_tile(const float *y, int64_t y_stride, int64_t rows)
-{
-    for (int64_t r = 0; r < GEMM_ROWS && r < rows; r++)
-        __builtin_prefetch(y + r * y_stride, 1, 3);
+    for (int64_t r = 0; r < GEMM_ROWS && r < rows; r++, y += y_stride)
+        for (int i = 0; i < 2; i++) {
+            const int64_t left = columns - i * VEC_LANES, n = left < VEC_LANES ? left : VEC_LANES;
+            if (n <= 0)
+                continue;
+            float *to = y + i * VEC_LANES;
+            const Vec x = add ? bias[i] + vec_load_first(to, n) : bias[i];
+            vec_store_first(to, vec_act(x + sum[r][i], act), n);
+        }
 }
 
 /* The distances in a are constants where this is inlined. */
@@ -132,20 +131,25 @@ static inline __attribute__((always_inline)) void run_block(float *y, int64_t y_
                                                             int64_t panel, int64_t depth,
                                                             int64_t columns, GemmEnds ends)
 {
+    const bool add = !ends.first || ends.accumulate;
     for (int64_t c = 0; c < columns; c += GEMM_COLUMNS, b += panel) {
         const int64_t wide = columns - c < GEMM_COLUMNS ? columns - c : GEMM_COLUMNS;
+        Vec bias[2];
+        find_bias(bias, ends.first && ends.bias ? ends.bias + c : NULL, wide);
         for (int64_t r = 0; r < rows; r += GEMM_ROWS) {
-            Tile t;
+            Tile sum;
             float *corner = y + r * y_stride + c;
-            prefetch_part(b + panel, r / GEMM_ROWS, depth);
+            const int64_t tile = r / GEMM_ROWS;
             prefetch_tile(corner, y_stride, rows - r);
-            load_tile(t, corner, y_stride, rows - r, wide, &ends);
-            multiply_tile(t, a, r / GEMM_ROWS, b, depth);
-            if (ends.act != DK_ACT_NONE)
-                act_tile(t, rows - r, ends.act);
-            store_tile(t, corner, y_stride, rows - r, wide);
+            multiply_tile(sum, a, tile, b, b + panel + tile * depth * GEMM_COLUMNS / TILES, depth);
+            if (rows - r >= GEMM_ROWS && wide == GEMM_COLUMNS && ends.act == DK_ACT_NONE) {
+                store_whole_tile(sum, corner, y_stride, bias, add);
+            } else {
+                Tile edge;
+                memcpy(edge, sum, sizeof edge);
+                store_tile(edge, corner, y_stride, bias, add, ends.act, rows - r, wide);
+            }
         }
-        ends.bias = ends.bias ? ends.bias + GEMM_COLUMNS : NULL;
     }
 }
 
