@@ -124,7 +124,7 @@ static void multiply(const Attention *op, const Work *w, float *x, DkTensor t, c
                    (size_t)depth * sizeof(float));
         DK_SIMD(gemm_block)
         (x, TILE_QUERIES, w->rows, at->n_keys, packed + c * GEMM_COLUMNS, op->width * GEMM_COLUMNS,
-         depth, at->n_queries, (GemmEnds){.first = c == 0});
+         depth, at->n_queries, (GemmEnds){.first = c == 0}, (GemmAhead){.n = 0});
     }
 }
 
@@ -135,7 +135,7 @@ static void gather(const Attention *op, DkTensor to, const float *x, const float
     DK_SIMD(gemm_block)
     (dk_row(to, at->key) + at->column, to.row_stride, x, at->n_keys, packed,
      at->n_queries * GEMM_COLUMNS, at->n_queries, op->width,
-     (GemmEnds){.first = at->first, .accumulate = false});
+     (GemmEnds){.first = at->first, .accumulate = false}, (GemmAhead){.n = 0});
 }
 
 /* ---- softmax --------------------------------------------------------------------------------- */

@@ -129,7 +129,8 @@ static void find_logits(const Attention *op, const Work *w, const Turn *at)
             vec_round_operands(w->queries + r * GEMM_DEPTH, depth, op->products);
         DK_SIMD(gemm_block)
         (w->weights, TILE_KEYS, w->queries, at->rows, w->keys + c * GEMM_COLUMNS,
-         op->width * GEMM_COLUMNS, depth, at->n_keys, (GemmEnds){.first = c == 0});
+         op->width * GEMM_COLUMNS, depth, at->n_keys, (GemmEnds){.first = c == 0},
+         (GemmAhead){.n = 0});
     }
     clear_rows(w->weights, at->rows);
 }
@@ -200,7 +201,7 @@ static void attend_tile(const Attention *op, const Work *w, const Turn *at)
         update(op, w, r, at, scale);
     DK_SIMD(gemm_block)
     (w->sum, op->width, w->weights, at->rows, w->values, at->n_keys * GEMM_COLUMNS, at->n_keys,
-     op->width, (GemmEnds){.first = at->first});
+     op->width, (GemmEnds){.first = at->first}, (GemmAhead){.n = 0});
 }
 
 /* ---- a group of blocks of queries ------------------------------------------------------------ */

@@ -74,6 +74,19 @@ static inline void prefetch_part(const float *part, int64_t depth)
         __builtin_prefetch(part + k, 0, 2);
 }
 
+/* So many cache lines of it, and on. */
+static inline void fetch_ahead(GemmAhead *ahead, int64_t *at, int64_t lines)
+{
+    for (; lines > 0 && ahead->n > 0; lines--) {
+        __builtin_prefetch(ahead->data + *at, 0, 2);
+        if ((*at += 16) >= ahead->floats) {
+            *at = 0;
+            ahead->data += ahead->stride;
+            ahead->n--;
+        }
+    }
+}
+
 /* sum = a · b. Unrolled: counting is 3 of 23 instructions, and the other hardware thread of a
  * rented core, somebody else's, may take half of what it decodes. `next` is the tile's part of the
  * next panel. */
@@ -126,11 +139,13 @@ static __attribute__((noinline)) void store_tile(Tile sum, float *y, int64_t y_s
 }
 
 /* The distances in a are constants where this is inlined. */
-static inline __attribute__((always_inline)) void run_block(float *y, int64_t y_stride, Left a,
-                                                            int64_t rows, const float *b,
-                                                            int64_t panel, int64_t depth,
-                                                            int64_t columns, GemmEnds ends)
+static inline __attribute__((always_inline)) void
+run_block(float *y, int64_t y_stride, Left a, int64_t rows, const float *b, int64_t panel,
+          int64_t depth, int64_t columns, GemmEnds ends, GemmAhead ahead)
 {
+    const int64_t tiles = (rows + GEMM_ROWS - 1) / GEMM_ROWS * gemm_panels(columns);
+    const int64_t lines = (ahead.n * ((ahead.floats + 15) / 16) + tiles - 1) / tiles;
+    int64_t at = 0;
     const bool add = !ends.first || ends.accumulate;
     for (int64_t c = 0; c < columns; c += GEMM_COLUMNS, b += panel) {
         const int64_t wide = columns - c < GEMM_COLUMNS ? columns - c : GEMM_COLUMNS;
@@ -140,6 +155,7 @@ static inline __attribute__((always_inline)) void run_block(float *y, int64_t y_
             Tile sum;
             float *corner = y + r * y_stride + c;
             const int64_t tile = r / GEMM_ROWS;
+            fetch_ahead(&ahead, &at, lines);
             prefetch_tile(corner, y_stride, rows - r);
             multiply_tile(sum, a, tile, b, b + panel + tile * depth * GEMM_COLUMNS / TILES, depth);
             if (rows - r >= GEMM_ROWS && wide == GEMM_COLUMNS && ends.act == DK_ACT_NONE) {
@@ -154,10 +170,11 @@ static inline __attribute__((always_inline)) void run_block(float *y, int64_t y_
 }
 
 void DK_SIMD(gemm_block)(float *y, int64_t y_stride, const float *a, int64_t rows, const float *b,
-                         int64_t panel, int64_t depth, int64_t columns, GemmEnds ends)
+                         int64_t panel, int64_t depth, int64_t columns, GemmEnds ends,
+                         GemmAhead ahead)
 {
     const Left left = {a, GEMM_ROWS * GEMM_DEPTH, GEMM_DEPTH, 1};
-    run_block(y, y_stride, left, rows, b, panel, depth, columns, ends);
+    run_block(y, y_stride, left, rows, b, panel, depth, columns, ends, ahead);
 }
 
 void DK_SIMD(gemm_block_of_columns)(float *y, int64_t y_stride, const float *a, int64_t tile,
@@ -165,7 +182,8 @@ void DK_SIMD(gemm_block_of_columns)(float *y, int64_t y_stride, const float *a, 
                                     int64_t columns)
 {
     const Left left = {a, tile, 1, GEMM_ROWS};
-    run_block(y, y_stride, left, rows, b, panel, depth, columns, (GemmEnds){.first = false});
+    run_block(y, y_stride, left, rows, b, panel, depth, columns, (GemmEnds){.first = false},
+              (GemmAhead){.n = 0});
 }
 
 /* ---- the whole product ----------------------------------------------------------------------- */
@@ -184,6 +202,25 @@ static void copy_row(const GemmProduct *p, float *block, int64_t i, int64_t k, i
         k += n;
         depth -= n;
     }
+}
+
+/* What comes after the rows first.. up to depth k: the rest of them, or the next rows, unless they
+ * are made of runs. */
+static GemmAhead next_block(const GemmProduct *p, int64_t first, int64_t panel, int64_t k)
+{
+    const bool last = k == p->depth;
+    const int64_t row = last ? first + GEMM_BLOCK : first, left = dk_rows(p->y) - row;
+    if (p->run < p->depth || left <= 0 || (last && panel + p->panels < gemm_panels(p->w->n)))
+        return (GemmAhead){.n = 0};
+    const float *data = p->source(p->from, row, 0);
+    const float *second = left > 1 ? p->source(p->from, row + 1, 0) : data;
+    if (!data || !second)
+        return (GemmAhead){.n = 0};
+    const int64_t floats = last ? p->depth : p->depth - k;
+    return (GemmAhead){.data = data + (last ? 0 : k),
+                       .stride = second - data,
+                       .n = left < GEMM_BLOCK ? left : GEMM_BLOCK,
+                       .floats = floats < GEMM_DEPTH ? floats : GEMM_DEPTH};
 }
 
 /* Rows first.. and panels from `panel` on; the last tile's missing rows hold what was there before.
@@ -208,7 +245,7 @@ static void unit(const GemmProduct *p, int64_t first, int64_t panel, float *bloc
         DK_SIMD(gemm_block)
         (dk_row(p->y, first) + column, p->y.row_stride, block, rows,
          p->w->data + (panel * p->depth + k) * GEMM_COLUMNS, p->depth * GEMM_COLUMNS, depth,
-         columns, ends);
+         columns, ends, next_block(p, first, panel, k + depth));
     }
 }
 

@@ -43,11 +43,18 @@ typedef struct {
     DkAct act; /* at the store; DK_ACT_NONE before the last depth */
 } GemmEnds;
 
+/* What the block after this one is copied from, `n` runs of `floats`: fetched meanwhile. */
+typedef struct {
+    const float *data;
+    int64_t stride, n, floats;
+} GemmAhead;
+
 /* y[rows, columns] = a · b for one block: a[rows][GEMM_DEPTH] of which `depth` are used, rows <=
  * GEMM_BLOCK; b the first panel, the next ones `panel` floats apart. The bias is of the first
  * column. */
 void DK_SIMD(gemm_block)(float *y, int64_t y_stride, const float *a, int64_t rows, const float *b,
-                         int64_t panel, int64_t depth, int64_t columns, GemmEnds ends);
+                         int64_t panel, int64_t depth, int64_t columns, GemmEnds ends,
+                         GemmAhead ahead);
 
 /* y[rows, columns] += aᵀ · b for one block, a packed in tiles of GEMM_ROWS of its columns,
  * [depth][GEMM_ROWS] each, which begin `tile` floats apart. */
