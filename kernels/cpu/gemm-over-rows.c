@@ -14,7 +14,8 @@ enum {
     UNIT_TILES = 16,  /* of dy's columns in one unit of work */
     UNIT_PANELS = 16, /* of x's columns, or fewer, that each thread has some units */
     THREAD_UNITS = 4,
-    STRIP_BYTES = 1024 /* of a row, packed together */
+    STRIP_BYTES = 1024, /* of a row, packed together */
+    ROWS_AHEAD = 8      /* fetched */
 };
 
 /* Columns of a matrix, packed: parts of `wide` columns, of each [blocks][GEMM_DEPTH][wide]; missing
@@ -74,6 +75,14 @@ static const float *columns_of(const GemmRows *m, int64_t row, int64_t run, int6
     return room;
 }
 
+/* n columns of a row, from column `at` of a run on. */
+static inline void fetch_row(const GemmRows *m, int64_t row, int64_t run, int64_t at, int64_t n)
+{
+    const float *from = n > 0 ? m->source(m->from, row, run) : NULL;
+    for (int64_t c = 0; from && c < n; c += 16)
+        __builtin_prefetch(from + at + c, 0, 3);
+}
+
 /* Rows first.. of the parts of one strip; `wide` is a constant where this is inlined. */
 static inline __attribute__((always_inline)) void pack_strip(const Packed *p, int64_t wide,
                                                              int64_t strip, int64_t first,
@@ -88,6 +97,7 @@ static inline __attribute__((always_inline)) void pack_strip(const Packed *p, in
     to += block * GEMM_DEPTH * wide;
     for (int64_t r = 0; r < depth; r++, to += wide) {
         const float *from = columns_of(&p->from, first + r, run, at, given, room);
+        fetch_row(&p->from, first + r + ROWS_AHEAD, run, at, r + ROWS_AHEAD < depth ? given : 0);
         for (int64_t i = 0; i < whole; i++)
             memcpy(to + i * size, from + i * wide, (size_t)wide * sizeof *to);
         if (whole < n)
