@@ -96,19 +96,19 @@ static void pack_rows(float *packed, DkTensor t, int64_t column, int64_t first, 
     for (int64_t c = 0; c < width; c += GEMM_COLUMNS) {
         const int64_t wide = least(width - c, GEMM_COLUMNS);
         for (int64_t j = 0; j < n; j++, packed += GEMM_COLUMNS) {
-            memset(packed, 0, GEMM_COLUMNS * sizeof *packed);
-            memcpy(packed, dk_row(t, first + j) + column + c, (size_t)wide * sizeof *packed);
+            const float *row = dk_row(t, first + j) + column + c;
+            for (int64_t i = 0; i < GEMM_COLUMNS; i += VEC_LANES)
+                vec_store(packed + i, vec_load_first(row + i, i < wide ? vec_lanes(i, wide) : 0));
         }
     }
 }
 
-/* Tiles of GEMM_ROWS of x's columns, [keys][GEMM_ROWS] each. */
+/* Tiles of GEMM_ROWS of x's columns, [keys][GEMM_ROWS] each; the last one's are numbers, too. */
 static void turn(float *to, const float *x, int64_t rows, int64_t columns)
 {
     for (int64_t c = 0; c < columns; c += GEMM_ROWS)
         for (int64_t r = 0; r < rows; r++, to += GEMM_ROWS)
-            memcpy(to, x + r * TILE_QUERIES + c,
-                   (size_t)least(columns - c, GEMM_ROWS) * sizeof *to);
+            memcpy(to, x + r * TILE_QUERIES + c, GEMM_ROWS * sizeof *to);
 }
 
 /* ---- products of a block --------------------------------------------------------------------- */
@@ -120,8 +120,7 @@ static void multiply(const Attention *op, const Work *w, float *x, DkTensor t, c
     for (int64_t c = 0; c < op->width; c += GEMM_DEPTH) {
         const int64_t depth = least(op->width - c, GEMM_DEPTH);
         for (int64_t r = 0; r < at->n_keys; r++)
-            memcpy(w->rows + r * GEMM_DEPTH, dk_row(t, at->key + r) + at->column + c,
-                   (size_t)depth * sizeof(float));
+            vec_copy(w->rows + r * GEMM_DEPTH, dk_row(t, at->key + r) + at->column + c, depth);
         DK_SIMD(gemm_block)
         (x, TILE_QUERIES, w->rows, at->n_keys, packed + c * GEMM_COLUMNS, op->width * GEMM_COLUMNS,
          depth, at->n_queries, (GemmEnds){.first = c == 0}, (GemmAhead){.n = 0});

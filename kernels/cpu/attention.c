@@ -122,8 +122,8 @@ static void find_logits(const Attention *op, const Work *w, const Turn *at)
     for (int64_t c = 0; c < op->width; c += GEMM_DEPTH) {
         const int64_t depth = least(op->width - c, GEMM_DEPTH);
         for (int64_t r = 0; r < at->rows; r++)
-            memcpy(w->queries + r * GEMM_DEPTH, dk_row(op->q, at->query + r) + at->column + c,
-                   (size_t)depth * sizeof(float));
+            vec_copy(w->queries + r * GEMM_DEPTH, dk_row(op->q, at->query + r) + at->column + c,
+                     depth);
         clear_rows(w->queries, at->rows);
         for (int64_t r = 0; r < at->rows; r++)
             vec_round_operands(w->queries + r * GEMM_DEPTH, depth, op->products);

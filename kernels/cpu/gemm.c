@@ -14,13 +14,18 @@ enum { UNIT_PANELS = 16, DEEP_PANELS = 24 };
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
-/* Columns c.. of a panel, as many as a vector has lanes, for n of the depth. */
+/* Columns c.. of a panel, as many as a vector has lanes, for n of the depth; less than a vector
+ * only at the panel's edges. */
 static inline void pack_square(float *panel, const float *runs, int64_t stride, int64_t columns,
                                int64_t n)
 {
-    Vec square[VEC_LANES] = {{0}};
-    for (int64_t c = 0; c < VEC_LANES && c < columns; c++)
-        square[c] = vec_load_first(runs + c * stride, n);
+    Vec square[VEC_LANES];
+    if (columns >= VEC_LANES && n == VEC_LANES)
+        for (int64_t c = 0; c < VEC_LANES; c++)
+            square[c] = vec_load(runs + c * stride);
+    else
+        for (int64_t c = 0; c < VEC_LANES; c++)
+            square[c] = c < columns ? vec_load_first(runs + c * stride, n) : (Vec){0};
     vec_transpose(square);
     for (int64_t i = 0; i < n; i++)
         vec_store(panel + i * GEMM_COLUMNS, square[i]);

@@ -64,6 +64,17 @@ static inline void vec_store_first(float *p, Vec x, int64_t n)
         memcpy(p, &x, (size_t)n * sizeof *p);
 }
 
+/* n floats. For rows of a head or a panel: a memcpy of unknown length becomes `rep movs`, which
+ * takes longer to begin than such a row takes in all. */
+static inline void vec_copy(float *to, const float *from, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VEC_LANES <= n; i += VEC_LANES)
+        vec_store(to + i, vec_load(from + i));
+    for (; i < n; i++)
+        to[i] = from[i];
+}
+
 /* How many lanes are left of n elements from element i on. */
 static inline int64_t vec_lanes(int64_t i, int64_t n)
 {
