@@ -139,6 +139,7 @@ typedef struct {
     int      steps;
     double   guidance;
     double   theta, eta, t; /* upsample guidance, dim.md section 10 */
+    gboolean seamless;   /* DIM_SEAMLESS_AUTO */
     gboolean windows;    /* sizes above the native one are evaluated in windows of it */
 } DimDefaults;
 
@@ -256,8 +257,8 @@ gboolean dim_import (const DimImport *import, const char *folder, DimDevice *dev
 enum { DIM_UPSAMPLE_AUTO = 0, DIM_UPSAMPLE_OFF = 1 }; /* else the factor itself, 2 and up */
 
 /* Which sides of a picture fit their opposites: left and right, top and bottom. Such a side is a multiple of the grid's
- * pixels (times the upsampling factor). */
-typedef enum { DIM_SEAMLESS_OFF, DIM_SEAMLESS_X, DIM_SEAMLESS_Y, DIM_SEAMLESS_BOTH } DimSeamless;
+ * pixels (times the upsampling factor). AUTO: as BOTH for any size; of a side that is no such multiple it is cropped. */
+typedef enum { DIM_SEAMLESS_OFF, DIM_SEAMLESS_X, DIM_SEAMLESS_Y, DIM_SEAMLESS_BOTH, DIM_SEAMLESS_AUTO } DimSeamless;
 
 /* What a seed's noise is made with: Philox, indexed by place, or as PyTorch's generator on the CPU gives it, in a row. */
 typedef enum { DIM_RNG_PHILOX, DIM_RNG_TORCH } DimRng;
@@ -288,7 +289,7 @@ typedef struct {
 } DimEstimate;
 
 const char *const *dim_sampler_names  (void); /* NULL-terminated, static */
-const char *const *dim_seamless_names (void); /* "off", "x", "y", "both", in the order of DimSeamless; as above */
+const char *const *dim_seamless_names (void); /* "off", "x", "y", "both", "auto", in the order of DimSeamless; as above */
 const char *const *dim_rng_names      (void); /* "philox", "torch", in the order of DimRng; as above */
 
 /* The model's defaults, its first class, its native size, seed 0. */
@@ -345,7 +346,7 @@ typedef struct {
     char         device[8];     /* device=auto|cpu|cuda|ref; "auto" */
     DimPrecision precision;     /* precision=auto|f32|bf16|f16 */
     int          tile;          /* tile=N; -1 */
-    DimSeamless  seamless;      /* seamless=off|x|y|both */
+    int          seamless;      /* seamless=off|x|y|both|auto: a DimSeamless; -1: as the model's defaults say */
     int          windows;       /* windows=off|on: 0, 1; -1: as the model's defaults say */
     double       guidance_low, guidance_high; /* guidance-interval=LO,HI; 0, 1 */
     DimRng       rng;           /* rng=philox|torch */

@@ -35,9 +35,9 @@ gboolean dim_grid_for(const DimModelSpec *spec, const DimParams *params, DimGrid
     spec->autoencoder->facts(spec->autoencoder_config, &codec);
     grid->pixels = codec.factor;
     grid->upsample = factor(spec, params);
-    grid->seamless = params->seamless;
-    grid->margin_width = params->seamless & DIM_SEAMLESS_X ? codec.margin : 0;
-    grid->margin_height = params->seamless & DIM_SEAMLESS_Y ? codec.margin : 0;
+    grid->seamless = params->seamless == DIM_SEAMLESS_AUTO ? DIM_SEAMLESS_BOTH : params->seamless;
+    grid->margin_width = grid->seamless & DIM_SEAMLESS_X ? codec.margin : 0;
+    grid->margin_height = grid->seamless & DIM_SEAMLESS_Y ? codec.margin : 0;
     if (!fit(params->width, grid->pixels, facts.width_multiple, grid->upsample, &grid->width) ||
         !fit(params->height, grid->pixels, facts.height_multiple, grid->upsample, &grid->height) ||
         !fit(spec->info.native_size, grid->pixels, facts.width_multiple, 1, &grid->window_width) ||

@@ -273,6 +273,7 @@ static gboolean read_defaults(const Reader *r)
         !dim_json_get_int(object, "steps", 1, MAX_STEPS, &steps, origin, r->error) ||
         !dim_json_get_double(object, "guidance", -MAX_GUIDANCE, MAX_GUIDANCE, &d.guidance, origin,
                              r->error) ||
+        !dim_json_get_bool(object, "seamless", &d.seamless, origin, r->error) ||
         !dim_json_get_bool(object, "windows", &d.windows, origin, r->error) ||
         !dim_json_get_object(object, "upsample", &upsample, origin, r->error) ||
         !dim_json_get_double(upsample, "theta", -MAX_GUIDANCE, MAX_GUIDANCE, &d.theta, inner,

@@ -23,6 +23,7 @@ void dim_params_init(DimParams *params, const DimModelInfo *info)
         .guidance = info->unconditional_class < 0 ? 1 : info->defaults.guidance,
         .sampler = info->defaults.sampler,
         .upsample = DIM_UPSAMPLE_AUTO,
+        .seamless = info->defaults.seamless ? DIM_SEAMLESS_AUTO : DIM_SEAMLESS_OFF,
         .windows = info->defaults.windows,
         .tile = -1,
         .guidance_high = 1,
@@ -89,7 +90,7 @@ static double backbone_flop(const DimModelSpec *spec, const DimParams *params,
         const int point = i / method->stages + i % method->stages;
         const double tc = method->grid(spec->timesteps, params->steps, point);
         const int batch = dim_shape_batch(shape, tc);
-        const int n = dim_seamless_rolls(params->seamless, i == n_all - 1);
+        const int n = dim_seamless_rolls(shape->grid.seamless, i == n_all - 1);
         n_large[batch] += n * dim_windows_count(&shape->grid, params->seed, i, i == n_all - 1);
         if (m > 1 && dim_upsample_wanted(upsample->eta, upsample->t, tc))
             n_small[batch] += n;
@@ -228,9 +229,9 @@ static gboolean check_run(const DimParams *params, GError **error)
         return dim_fail(error, DIM_ERROR_ARGUMENT, "upsample",
                         "%d; expected auto, off or a factor from 2 to %d", params->upsample,
                         DIM_UPSAMPLE_MAX);
-    if ((int)params->seamless < DIM_SEAMLESS_OFF || params->seamless > DIM_SEAMLESS_BOTH)
-        return dim_fail(error, DIM_ERROR_ARGUMENT, "seamless", "%d; expected off, x, y or both",
-                        (int)params->seamless);
+    if ((int)params->seamless < DIM_SEAMLESS_OFF || params->seamless > DIM_SEAMLESS_AUTO)
+        return dim_fail(error, DIM_ERROR_ARGUMENT, "seamless",
+                        "%d; expected off, x, y, both or auto", (int)params->seamless);
     if (!(params->guidance_low >= 0 && params->guidance_low <= params->guidance_high &&
           params->guidance_high <= 1))
         return dim_fail(error, DIM_ERROR_ARGUMENT, "guidance interval",

@@ -72,7 +72,7 @@ static gboolean read_value(DimOptions *options, int option, const char *value)
     case 3:
         return parse_count(value, 0, G_MAXINT, &options->tile);
     case 4:
-        return parse_choice(value, dim_seamless_names(), (int *)&options->seamless);
+        return parse_choice(value, dim_seamless_names(), &options->seamless);
     case 5:
         return dim_interval_parse(value, &options->guidance_low, &options->guidance_high);
     case 6:
@@ -88,10 +88,14 @@ static gboolean set_option(DimOptions *options, const char *name, const char *va
     static const char *const names[] = {"threads", "device",   "precision",
                                         "tile",    "seamless", "guidance-interval",
                                         "rng",     "windows",  NULL};
-    static const char *const expected[] = {"0 to 1024",         "auto, cpu, cuda or ref",
-                                           "auto, f32, bf16 or f16", "0 or more latent pixels",
-                                           "off, x, y or both", "LO,HI from 0 to 1",
-                                           "philox or torch",   "off or on"};
+    static const char *const expected[] = {"0 to 1024",
+                                           "auto, cpu, cuda or ref",
+                                           "auto, f32, bf16 or f16",
+                                           "0 or more latent pixels",
+                                           "off, x, y, both or auto",
+                                           "LO,HI from 0 to 1",
+                                           "philox or torch",
+                                           "off or on"};
     const int option = find(names, name);
 
     if (option < 0) {
@@ -111,6 +115,7 @@ gboolean dim_recipe_options(const DimRecipe *recipe, DimOptions *options, GError
     DimOptions read = {.device = "auto",
                        .precision = DIM_PRECISION_AUTO,
                        .tile = -1,
+                       .seamless = -1,
                        .windows = -1,
                        .guidance_high = 1};
     g_auto(GStrv) words = g_strsplit_set(recipe->options, " \t\n", -1);
@@ -172,10 +177,11 @@ gboolean dim_recipe_resolve(const DimRecipe *recipe, const DimModelInfo *info, D
         !find_label(info, recipe->class_name, &asked.label, error))
         return FALSE;
     asked.tile = options.tile;
-    asked.seamless = options.seamless;
     asked.guidance_low = options.guidance_low;
     asked.guidance_high = options.guidance_high;
     asked.rng = options.rng;
+    if (options.seamless >= 0)
+        asked.seamless = (DimSeamless)options.seamless;
     if (options.windows >= 0)
         asked.windows = options.windows;
     if (recipe->width != 0)
@@ -244,7 +250,7 @@ static char *record_options(const DimOptions *options, const char *precision,
     if (strcmp(options->device, "auto"))
         g_string_append_printf(text, "device=%s ", options->device);
     g_string_append_printf(text, "precision=%s", precision);
-    if (params->seamless)
+    if (params->seamless || info->defaults.seamless)
         g_string_append_printf(text, " seamless=%s", dim_seamless_names()[params->seamless]);
     if (params->guidance_low > 0 || params->guidance_high < 1) {
         g_string_append(text, " guidance-interval=");

@@ -7,7 +7,7 @@
 
 const char *const *dim_seamless_names(void)
 {
-    static const char *const names[] = {"off", "x", "y", "both", NULL};
+    static const char *const names[] = {"off", "x", "y", "both", "auto", NULL};
 
     return names;
 }

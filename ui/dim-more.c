@@ -26,8 +26,8 @@ struct _DimMore
   GtkWidget  *scroll, *grid;
   DimSpin    *steps, *guidance, *low, *high, *threads;
   GtkWidget  *seamless, *windows, *sampler, *rng, *precision, *device;
-  gboolean    in_windows; /* the model's default */
-  gboolean    showing;    /* values come from the recipe, not from a person */
+  gboolean    is_seamless, in_windows; /* the model's defaults */
+  gboolean    showing;                 /* values come from the recipe, not from a person */
 };
 
 static guint signals[N_SIGNALS];
@@ -158,13 +158,31 @@ add_interval (DimMore *more, int row)
   gtk_label_set_mnemonic_widget (GTK_LABEL (label), GTK_WIDGET (more->low));
 }
 
+static const char *
+seamless_id (gboolean is_seamless)
+{
+  return is_seamless ? "auto" : "off";
+}
+
+/* What the model does by itself comes first, here and below. */
 static void
 fill_seamless (DimMore *more)
 {
-  const char *sides[] = { "",     _ ("none"), "x", _ ("left to right"), "y", _ ("top to bottom"),
-                          "both", _ ("both"), NULL };
+  const char      *ways[] = { _ ("none"), _ ("both where the size allows") };
+  g_autofree char *first = g_strdup_printf (_ ("%s (default)"), ways[more->is_seamless]);
+  const char      *entries[] = { "",
+                                 first,
+                                 seamless_id (!more->is_seamless),
+                                 ways[!more->is_seamless],
+                                 "both",
+                                 _ ("both"),
+                                 "x",
+                                 _ ("left to right"),
+                                 "y",
+                                 _ ("top to bottom"),
+                                 NULL };
 
-  refill (more->seamless, sides);
+  refill (more->seamless, entries);
 }
 
 static const char *
@@ -173,7 +191,6 @@ windows_id (gboolean on)
   return on ? "on" : "off";
 }
 
-/* What the model does by itself comes first. */
 static void
 fill_windows (DimMore *more)
 {
@@ -310,7 +327,8 @@ void
 dim_more_set_model (DimMore *more, const DimModelInfo *info)
 {
   const char *precisions[]
-      = { "", _ ("automatic"), "f32", _ ("32 bits, exact"), "bf16", _ ("16 bits"), "f16", _ ("16 bits, finer"), NULL };
+      = { "",    _ ("automatic"),      "f32", _ ("32 bits, exact"), "bf16", _ ("16 bits"),
+          "f16", _ ("16 bits, finer"), NULL };
   const char *devices[]
       = { "", _ ("automatic"), "cpu", _ ("processor"), "cuda", _ ("graphics card"), NULL };
   const char *kinds[] = { "", _ ("by place (Philox)"), "torch", _ ("PyTorch's"), NULL };
@@ -321,7 +339,9 @@ dim_more_set_model (DimMore *more, const DimModelInfo *info)
   dim_spin_set_fallback (more->steps, info->defaults.steps);
   dim_spin_set_fallback (more->guidance,
                          info->unconditional_class < 0 ? 1 : info->defaults.guidance);
+  more->is_seamless = info->defaults.seamless;
   more->in_windows = info->defaults.windows;
+  fill_seamless (more);
   fill_windows (more);
   fill_samplers (more, info);
   refill (more->rng, kinds);
@@ -346,13 +366,13 @@ show_option (GtkWidget *combo, const DimRecipe *recipe, const char *name)
   activate (combo, is_default (value) ? "" : value);
 }
 
-/* What the model does by itself is its first entry, said or not. */
+/* What the model does by itself, `usual`, is the first entry, said or not. */
 static void
-show_windows (DimMore *more, const DimRecipe *recipe)
+show_choice (GtkWidget *combo, const DimRecipe *recipe, const char *name, const char *usual)
 {
-  g_autofree char *value = dim_options_get (recipe->options, "windows");
+  g_autofree char *value = dim_options_get (recipe->options, name);
 
-  activate (more->windows, g_str_equal (value, windows_id (more->in_windows)) ? "" : value);
+  activate (combo, g_str_equal (value, usual) ? "" : value);
 }
 
 /* Ends at their defaults are not set. The ranges first, so that none stands in the way. */
@@ -383,8 +403,8 @@ dim_more_show (DimMore *more, const DimRecipe *recipe)
   dim_spin_set_setting (more->guidance, recipe->guidance);
   activate (more->sampler, recipe->sampler);
   show_interval (more, recipe);
-  show_option (more->seamless, recipe, "seamless");
-  show_windows (more, recipe);
+  show_choice (more->seamless, recipe, "seamless", seamless_id (more->is_seamless));
+  show_choice (more->windows, recipe, "windows", windows_id (more->in_windows));
   show_option (more->rng, recipe, "rng");
   show_option (more->precision, recipe, "precision");
   show_option (more->device, recipe, "device");
@@ -413,13 +433,13 @@ read_option (DimRecipe *recipe, const char *name, const char *value)
 
 /* The model's default where the recipe says it in words stays said. */
 static void
-read_windows (DimMore *more, DimRecipe *recipe)
+read_choice (GtkWidget *combo, DimRecipe *recipe, const char *name, const char *usual)
 {
-  g_autofree char *old = dim_options_get (recipe->options, "windows");
-  const char      *value = active_id (more->windows);
+  g_autofree char *old = dim_options_get (recipe->options, name);
+  const char      *value = active_id (combo);
 
-  if (!g_str_equal (old, value) && (*value || !g_str_equal (old, windows_id (more->in_windows))))
-    set_option (recipe, "windows", value);
+  if (!g_str_equal (old, value) && (*value || !g_str_equal (old, usual)))
+    set_option (recipe, name, value);
 }
 
 static void
@@ -450,8 +470,8 @@ dim_more_read (DimMore *more, DimRecipe *recipe)
   g_free (recipe->sampler);
   recipe->sampler = g_strdup (active_id (more->sampler));
   read_interval (more, recipe);
-  read_option (recipe, "seamless", active_id (more->seamless));
-  read_windows (more, recipe);
+  read_choice (more->seamless, recipe, "seamless", seamless_id (more->is_seamless));
+  read_choice (more->windows, recipe, "windows", windows_id (more->in_windows));
   read_option (recipe, "rng", active_id (more->rng));
   read_option (recipe, "precision", active_id (more->precision));
   read_option (recipe, "device", active_id (more->device));

@@ -220,8 +220,8 @@ resolve (DimPanel *panel, DimParams *params, GError **error)
   recipe.options = dim_options_set (panel->recipe.options, "seamless", "");
   resolved = dim_recipe_resolve (&recipe, dim_panel_model (panel), params, error);
   dim_recipe_clear (&recipe);
-  if (resolved)
-    params->seamless = options.seamless;
+  if (resolved && options.seamless >= 0)
+    params->seamless = (DimSeamless)options.seamless;
   return resolved;
 }
 

@@ -84,7 +84,7 @@ gboolean tool_read_seamless(const char *text, DimSeamless *seamless)
             return TRUE;
         }
     if (text)
-        tool_usage("--seamless %s: expected off, x, y or both", text);
+        tool_usage("--seamless %s: expected off, x, y, both or auto", text);
     return !text;
 }
 

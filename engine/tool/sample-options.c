@@ -126,7 +126,7 @@ gboolean tool_sample_parse(ToolSample *o, int argc, char **argv)
         {"upsample", 0, 0, G_OPTION_ARG_FILENAME, &o->upsample, "Upsample guidance: auto, off or M",
          "HOW"},
         {"seamless", 0, 0, G_OPTION_ARG_FILENAME, &o->seamless,
-         "Sides that fit when the picture is repeated: off, x, y or both", "HOW"},
+         "Sides that fit when the picture is repeated: off, x, y, both or auto", "HOW"},
         {"windows", 0, 0, G_OPTION_ARG_FILENAME, &o->windows,
          "Sizes above the native one in windows of it: off, on", "HOW"},
         {"guidance-interval", 0, 0, G_OPTION_ARG_FILENAME, &o->interval,

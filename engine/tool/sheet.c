@@ -138,7 +138,7 @@ int tool_sheet(int argc, char **argv)
         {"repeat", 0, 0, G_OPTION_ARG_INT, &o.repeat,
          "Show each as N x N tiles, to see its seams (1)", "N"},
         {"seamless", 0, 0, G_OPTION_ARG_STRING, &o.seamless,
-         "Which borders meet: off, x, y or both", "HOW"},
+         "Which borders meet: off, x, y, both or auto", "HOW"},
         {"windows", 0, 0, G_OPTION_ARG_STRING, &o.windows,
          "Sizes above the native one in windows of it: off, on", "HOW"},
         {"steps", 0, 0, G_OPTION_ARG_INT, &o.steps, "Sampler steps (the model's)", "N"},

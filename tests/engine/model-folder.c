@@ -105,6 +105,7 @@ static void test_defaults(Fixture *f, gconstpointer data)
     g_assert_cmpint(info->defaults.steps, ==, 50);
     g_assert_cmpfloat(info->defaults.guidance, ==, 1);
     g_assert_cmpfloat(info->defaults.eta, ==, 0.3);
+    g_assert_false(info->defaults.seamless);
     g_assert_false(info->defaults.windows);
     dim_model_info_free(&info);
     g_assert_null(info);
@@ -140,6 +141,7 @@ static void test_refused_keys(Fixture *f, gconstpointer data)
         {", \"classes\": {\"file\": \"../c\"}", "classes"},
         {", \"defaults\": {\"sampler\": \"magic\"}", "sampler"},
         {", \"defaults\": {\"steps\": 0}", "steps"},
+        {", \"defaults\": {\"seamless\": \"both\"}", "seamless"},
         {", \"defaults\": {\"windows\": \"on\"}", "windows"},
         {", \"defaults\": {\"upsample\": {\"theta\": \"1\"}}", "theta"},
         {", \"noise_schedule\": {\"type\": \"linear\", \"beta_start\": 0.1, \"beta_end\": 0.2}",

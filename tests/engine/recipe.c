@@ -207,7 +207,7 @@ static void test_options(void)
     g_assert_cmpint(options.tile, ==, -1);
     g_assert_cmpstr(options.device, ==, "auto");
     g_assert_cmpint(options.precision, ==, DIM_PRECISION_AUTO);
-    g_assert_cmpint(options.seamless, ==, DIM_SEAMLESS_OFF);
+    g_assert_cmpint(options.seamless, ==, -1);
     g_assert_cmpint(options.windows, ==, -1);
     g_assert_cmpfloat(options.guidance_low, ==, 0);
     g_assert_cmpfloat(options.guidance_high, ==, 1);

@@ -98,15 +98,16 @@ class Sample(Program):
         self.assertEqual(changed, {**recipe_of(first), "seed": 77, "width": 24, "height": 40})
 
     def test_seamless(self):
-        plain = self.quick("a.png", "--size", "48x32")
+        plain = self.quick("a.png", "--size", "48x32", "--seamless", "off")
         both = self.quick("b.png", "--size", "48x32", "--seamless", "both")
         self.assertNotEqual(pixels_of(plain), pixels_of(both))
-        self.assertNotIn("seamless", recipe_of(plain)["options"])
-        self.assertEqual(recipe_of(both)["options"], recipe_of(plain)["options"] + " seamless=both")
+        self.assertIn("seamless=both", recipe_of(both)["options"].split())
         self.dim("--recipe", "b.png", "-o", "c.png", model=None)
         self.assertEqual(both, self.read("c.png"))
         self.dim("--recipe", "b.png", "--seamless", "off", "-o", "d.png", model=None)
         self.assertEqual(plain, self.read("d.png"))
+        auto = self.quick("auto.png", "--size", "48x32", "--seamless", "auto")
+        self.assertEqual(pixels_of(auto), pixels_of(both))
         done = self.dim("--size", "100x50", "--seamless", "x", "-o", "e.png", status=1)
         self.assertIn("96x50", done.stderr)
 
@@ -120,27 +121,34 @@ class Sample(Program):
         self.dim("--recipe", "b.png", "--windows", "off", "-o", "d.png", model=None)
         self.assertEqual(plain, self.read("d.png"))
 
+    def test_seamless_as_the_model_says(self):
+        self.as_the_model_says("seamless", ["--size", "50x33"], "auto")
+
     def test_windows_as_the_model_says(self):
+        self.as_the_model_says("windows", ["--size", "48x256", "--steps", 1], "on")
+
+    def as_the_model_says(self, name, size, on):
         """With either default: nothing asked is the default, the other can be asked, and the recipe does not rest on it."""
-        size = ["--size", "48x256", "--steps", 1]
-        made = {how: self.quick(f"{how}.png", *size, "--windows", how) for how in ("off", "on")}
+        option, word = f"--{name}", f"{name}={on}"
+        made = {how: self.quick(f"{how}.png", *size, option, how) for how in ("off", on)}
+        self.assertNotEqual(pixels_of(made["off"]), pixels_of(made[on]))
         shutil.copytree(MODEL, self.path("model"))
         with open(self.path("model/model.json")) as f:
             described = json.load(f)
-        for default, other in (("on", "off"), ("off", "on")):
-            described["defaults"]["windows"] = default == "on"
+        for default, other in ((on, "off"), ("off", on)):
+            described["defaults"][name] = default == on
             with open(self.path("model/model.json"), "w") as f:
                 json.dump(described, f)
-            for how, asked in ((default, []), (other, ["--windows", other])):
+            for how, asked in ((default, []), (other, [option, other])):
                 picture = self.quick("here.png", *size, *asked, model="model")
                 self.assertEqual(pixels_of(picture), pixels_of(made[how]))
-                self.assertEqual("windows=on" in recipe_of(picture)["options"], how == "on")
-        self.dim("--recipe", "on.png", "--model", "model", "-o", "again.png", model=None)
-        self.assertEqual(pixels_of(self.read("again.png")), pixels_of(made["on"]))
-        described["defaults"]["windows"] = True
+                self.assertEqual(word in recipe_of(picture)["options"].split(), how == on)
+        self.dim("--recipe", f"{on}.png", "--model", "model", "-o", "again.png", model=None)
+        self.assertEqual(pixels_of(self.read("again.png")), pixels_of(made[on]))
+        described["defaults"][name] = True
         with open(self.path("model/model.json"), "w") as f:
             json.dump(described, f)
-        self.quick("off.png", *size, "--windows", "off", model="model")
+        self.quick("off.png", *size, option, "off", model="model")
         self.dim("--recipe", "off.png", "-o", "again.png", model=None)
         self.assertEqual(pixels_of(self.read("again.png")), pixels_of(made["off"]))
 

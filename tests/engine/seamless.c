@@ -322,7 +322,6 @@ static void test_sizes(void)
         DimParams params;
         DimEstimate estimate;
         dim_params_init(&params, info);
-        g_assert_cmpint(params.seamless, ==, DIM_SEAMLESS_OFF);
         params.width = cases[i].width;
         params.height = cases[i].height;
         params.upsample = cases[i].upsample;
@@ -345,6 +344,37 @@ static void test_sizes(void)
                       estimate.grid_height * 8 == params.height);
     }
     dim_model_info_free(&info);
+}
+
+/* A size that is no multiple is the corner of one that is, and the torus is the same. */
+static void test_cropped(void)
+{
+    enum { WIDTH = 48, HEIGHT = 32, CROPPED_WIDTH = 41, CROPPED_HEIGHT = 32 };
+    Runs f;
+    DimParams params;
+    float whole[HEIGHT][WIDTH][3], part[CROPPED_HEIGHT][CROPPED_WIDTH][3];
+
+    runs_open(&f, "../../install/models/textures", 1);
+    dim_params_init(&params, dim_model_info(f.model));
+    params.steps = 2;
+    params.upsample = DIM_UPSAMPLE_OFF;
+    params.seamless = DIM_SEAMLESS_BOTH;
+    params.width = WIDTH;
+    params.height = HEIGHT;
+    DimSampler *sampler = runs_finish(&f, &params);
+    g_assert_true(dim_sampler_finish(sampler, **whole, sizeof whole[0] / sizeof(float), NULL));
+    dim_sampler_free(&sampler);
+    params.seamless = DIM_SEAMLESS_AUTO;
+    params.width = CROPPED_WIDTH;
+    params.height = CROPPED_HEIGHT;
+    g_assert_true(dim_params_check(&params, dim_model_info(f.model), NULL));
+    g_assert_false(dim_params_fit(&params, dim_model_info(f.model)));
+    sampler = runs_finish(&f, &params);
+    g_assert_true(dim_sampler_finish(sampler, **part, sizeof part[0] / sizeof(float), NULL));
+    dim_sampler_free(&sampler);
+    for (int i = 0; i < CROPPED_HEIGHT; i++)
+        g_assert_cmpmem(part[i], sizeof part[i], whole[i], sizeof part[i]);
+    runs_close(&f);
 }
 
 /* What does not fit into memory is refused with a size that does and is seamless. */
@@ -445,6 +475,7 @@ int main(int argc, char **argv)
     g_test_add_func("/seamless/margin/tae", test_tae_margin);
     g_test_add_func("/seamless/margin/kl", test_kl_margin);
     g_test_add_func("/seamless/sizes", test_sizes);
+    g_test_add_func("/seamless/cropped", test_cropped);
     g_test_add_func("/seamless/memory", test_memory);
     g_test_add_func("/seamless/seam", test_seam);
     return g_test_run();

@@ -341,6 +341,38 @@ static void tileable_sides(void)
     kit_close(&kit);
 }
 
+/* Of a model that makes tileable pictures by itself every size will do, and the sides can still be
+ * asked for or be none. */
+static void tileable_by_itself(void)
+{
+    kit_model_that("tiles", "seamless", TRUE);
+    Kit kit = kit_open(0, 0);
+    GtkComboBox *combo = GTK_COMBO_BOX(kit_find(&kit, "seamless"));
+
+    g_object_set(kit.panel, "model", "tiles", NULL);
+    kit_settle();
+    g_assert_cmpstr(gtk_combo_box_get_active_id(combo), ==, "");
+    g_autofree char *first = g_strdup(kit_text(&kit, "estimate"));
+    kit_expand(&kit);
+    kit_screenshot(&kit, "tileable-by-itself");
+    kit_type(&kit, "width", "150");
+    g_assert_true(gtk_widget_get_sensitive(kit_find(&kit, "generate")));
+    kit_pick(&kit, "seamless", "both");
+    g_assert_false(gtk_widget_get_sensitive(kit_find(&kit, "generate")));
+    kit_type(&kit, "width", "128");
+    kit_pick(&kit, "seamless", "off");
+    kit_assert_string(&kit, "options", "seamless=off");
+    g_assert_cmpstr(kit_text(&kit, "estimate"), !=, first);
+    kit_pick(&kit, "seamless", "");
+    kit_assert_string(&kit, "options", "");
+    g_assert_cmpstr(kit_text(&kit, "estimate"), ==, first);
+    g_object_set(kit.panel, "options", "seamless=auto", NULL);
+    kit_settle();
+    g_assert_cmpstr(gtk_combo_box_get_active_id(combo), ==, "");
+    kit_assert_string(&kit, "options", "seamless=auto");
+    kit_close(&kit);
+}
+
 /* So are windows, which change what a large size takes. What the model does by itself comes first,
  * also where it is said. */
 static void large_sizes(gconstpointer data)
@@ -349,7 +381,7 @@ static void large_sizes(gconstpointer data)
     const char *ways[] = {"off", "on"}, *other = ways[!by_itself];
     g_autofree char *said = g_strdup_printf("windows=%s", ways[by_itself]);
     g_autofree char *asked = g_strdup_printf("windows=%s", other);
-    kit_model_with_windows("large", by_itself);
+    kit_model_that("large", "windows", by_itself);
     Kit kit = kit_open(0, 0);
 
     /* Where windows lie, and how many there are, is the seed's. */
@@ -474,6 +506,7 @@ int main(int argc, char **argv)
     g_test_add_func("/controls/more/noise", noise_and_numbers);
     g_test_add_func("/controls/more/run", more_sets_the_run);
     g_test_add_func("/controls/more/tileable", tileable_sides);
+    g_test_add_func("/controls/more/tileable-by-itself", tileable_by_itself);
     g_test_add_data_func("/controls/more/windows", GINT_TO_POINTER(FALSE), large_sizes);
     g_test_add_data_func("/controls/more/one-piece", GINT_TO_POINTER(TRUE), large_sizes);
     return g_test_run();

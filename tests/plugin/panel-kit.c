@@ -77,7 +77,7 @@ static void make_folders(void)
     link_to(tiny, "models/tiny");
 }
 
-void kit_model_with_windows(const char *name, gboolean windows)
+void kit_model_that(const char *name, const char *key, gboolean value)
 {
     const char *files[] = {"codec.safetensors", "dim.safetensors"};
     g_autofree char *textures = g_build_filename(source_root(), "install/models/textures", NULL);
@@ -95,7 +95,7 @@ void kit_model_with_windows(const char *name, gboolean windows)
         g_assert_true(g_file_get_contents(from, &bytes, &length, NULL) &&
                       g_file_set_contents(to, bytes, (gssize)length, NULL));
     }
-    json_object_set_new(json_object_get(model, "defaults"), "windows", json_boolean(windows));
+    json_object_set_new(json_object_get(model, "defaults"), key, json_boolean(value));
     g_assert_cmpint(json_dump_file(model, file, 0), ==, 0);
     json_decref(model);
 }

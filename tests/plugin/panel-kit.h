@@ -18,8 +18,8 @@ void kit_init(int *argc, char ***argv);
 Kit kit_open(int canvas_width, int canvas_height);
 Kit kit_open_with(GtkWidget *content); /* without a DimPanel */
 void kit_close(Kit *kit);
-/* The default model under another name, with this default of "Large sizes". */
-void kit_model_with_windows(const char *name, gboolean windows);
+/* The default model under another name, with this among its defaults. */
+void kit_model_that(const char *name, const char *key, gboolean value);
 void kit_no_models(void); /* until kit_init's models are put back by kit_models */
 void kit_models(void);
 void kit_remove(const char *path); /* a folder too; links in it are not followed */
