@@ -350,25 +350,9 @@ dim_more_set_model (DimMore *more, const DimModelInfo *info)
   more->showing = FALSE;
 }
 
-/* Words for what holds without the option, too. */
-static gboolean
-is_default (const char *value)
-{
-  return g_str_equal (value, "auto") || g_str_equal (value, "off") || g_str_equal (value, "0")
-         || g_str_equal (value, "philox");
-}
-
+/* What holds without the option, `usual`, is the first entry, said or not. */
 static void
-show_option (GtkWidget *combo, const DimRecipe *recipe, const char *name)
-{
-  g_autofree char *value = dim_options_get (recipe->options, name);
-
-  activate (combo, is_default (value) ? "" : value);
-}
-
-/* What the model does by itself, `usual`, is the first entry, said or not. */
-static void
-show_choice (GtkWidget *combo, const DimRecipe *recipe, const char *name, const char *usual)
+show_option (GtkWidget *combo, const DimRecipe *recipe, const char *name, const char *usual)
 {
   g_autofree char *value = dim_options_get (recipe->options, name);
 
@@ -403,11 +387,11 @@ dim_more_show (DimMore *more, const DimRecipe *recipe)
   dim_spin_set_setting (more->guidance, recipe->guidance);
   activate (more->sampler, recipe->sampler);
   show_interval (more, recipe);
-  show_choice (more->seamless, recipe, "seamless", seamless_id (more->is_seamless));
-  show_choice (more->windows, recipe, "windows", windows_id (more->in_windows));
-  show_option (more->rng, recipe, "rng");
-  show_option (more->precision, recipe, "precision");
-  show_option (more->device, recipe, "device");
+  show_option (more->seamless, recipe, "seamless", seamless_id (more->is_seamless));
+  show_option (more->windows, recipe, "windows", windows_id (more->in_windows));
+  show_option (more->rng, recipe, "rng", "philox");
+  show_option (more->precision, recipe, "precision", "auto");
+  show_option (more->device, recipe, "device", "auto");
   dim_spin_set_setting (more->threads, g_ascii_strtoull (threads, NULL, 10));
   more->showing = FALSE;
 }
@@ -421,22 +405,11 @@ set_option (DimRecipe *recipe, const char *name, const char *value)
   recipe->options = options;
 }
 
-/* Sets the option, unless it stands there in other words for the same. */
+/* What holds without the option, `usual`, stays said where the recipe says it in words. */
 static void
-read_option (DimRecipe *recipe, const char *name, const char *value)
+read_option (DimRecipe *recipe, const char *name, const char *value, const char *usual)
 {
   g_autofree char *old = dim_options_get (recipe->options, name);
-
-  if (!g_str_equal (old, value) && (*value || !is_default (old)))
-    set_option (recipe, name, value);
-}
-
-/* The model's default where the recipe says it in words stays said. */
-static void
-read_choice (GtkWidget *combo, DimRecipe *recipe, const char *name, const char *usual)
-{
-  g_autofree char *old = dim_options_get (recipe->options, name);
-  const char      *value = active_id (combo);
 
   if (!g_str_equal (old, value) && (*value || !g_str_equal (old, usual)))
     set_option (recipe, name, value);
@@ -456,7 +429,7 @@ read_interval (DimMore *more, DimRecipe *recipe)
   g_ascii_formatd (from, sizeof from, "%.15g", low);
   g_ascii_formatd (to, sizeof to, "%.15g", high);
   value = low > 0 || high < 1 ? g_strdup_printf ("%s,%s", from, to) : g_strdup ("");
-  read_option (recipe, "guidance-interval", value);
+  read_option (recipe, "guidance-interval", value, "");
 }
 
 void
@@ -470,10 +443,10 @@ dim_more_read (DimMore *more, DimRecipe *recipe)
   g_free (recipe->sampler);
   recipe->sampler = g_strdup (active_id (more->sampler));
   read_interval (more, recipe);
-  read_choice (more->seamless, recipe, "seamless", seamless_id (more->is_seamless));
-  read_choice (more->windows, recipe, "windows", windows_id (more->in_windows));
-  read_option (recipe, "rng", active_id (more->rng));
-  read_option (recipe, "precision", active_id (more->precision));
-  read_option (recipe, "device", active_id (more->device));
-  read_option (recipe, "threads", threads);
+  read_option (recipe, "seamless", active_id (more->seamless), seamless_id (more->is_seamless));
+  read_option (recipe, "windows", active_id (more->windows), windows_id (more->in_windows));
+  read_option (recipe, "rng", active_id (more->rng), "philox");
+  read_option (recipe, "precision", active_id (more->precision), "auto");
+  read_option (recipe, "device", active_id (more->device), "auto");
+  read_option (recipe, "threads", threads, "0");
 }

@@ -84,8 +84,7 @@ def search(textures, pictures, options):
 def open_reference(options):
     reference = judge.Reference.load(options.reference)
     about = reference.about
-    recipe = data.Recipe(**{name: tuple(value) if isinstance(value, list) else value
-                            for name, value in about.get("recipe", {}).items()})
+    recipe = data.Recipe(**about.get("recipe", {}))
     textures = data.Textures(getattr(options, "data", None) or about["data"], about["size"], recipe)
     if textures.hash != reference.about["hash"]:
         raise SystemExit(f"{textures.folder}/textures.csv: not the list that {options.reference} was made from")
