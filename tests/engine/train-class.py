@@ -117,6 +117,16 @@ class TrainClass(unittest.TestCase):
         teacher = tensors(self.path("run", "teacher", "dim.safetensors"))
         self.assertEqual(teacher, old)
 
+    def test_scales(self):
+        """Pictures are not enlarged where a scale is small enough for them; where none is, by the smallest alone. The order says nothing."""
+        for scales, same in (("2,1", "1"), ("2,1.5", "1.5"), ("2,1.5", "2")):
+            for folder, value in (("a", scales), ("b", same)):
+                self.dim(*self.command("--steps", 2, "--output", folder, "--run", f"run {folder}", "--scales", value))
+            a, b = (self.read(folder, "dim.safetensors") for folder in ("a", "b"))
+            self.assertEqual(a == b, same != "2")
+            for folder in ("a", "b", "run a", "run b"):
+                shutil.rmtree(self.path(folder))
+
     def test_begun_by_another_program(self):
         """What a program that starts a training has put into RUN is no reason to refuse it; anything else is."""
         os.makedirs(self.path("run", "pictures"))
