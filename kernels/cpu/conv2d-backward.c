@@ -50,7 +50,7 @@ void DK_SIMD(conv2d_backward_weight)(DkDevice *dev, DkTensor dw, DkTensor dy, Dk
     const Windows windows = {x, dy.sizes[1], dy.sizes[2], dw.sizes[3], pad.top, pad.left};
     const GemmRows a = {n_outputs, n_outputs, DK_PRODUCTS_F32, row, &dy};
     const GemmRows b = {taps * n_inputs, n_inputs, DK_PRODUCTS_F32, tap_of_pixel, &windows};
-    const size_t room = DK_SIMD(gemm_over_rows_bytes)(a, b);
+    const size_t room = DK_SIMD(gemm_over_rows_bytes)(dev, b);
     const size_t sums = (size_t)dk_tensor_count(dw) * sizeof(float);
     float *packed = dk_scratch(dev, room + sums);
     if (!packed)

@@ -3,45 +3,34 @@
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * A few blocks of rows at a time, a and b are packed (once, by all threads), then multiplied: tiles
- * of a's columns are the rows of the register tile, panels of b's columns its columns. */
+ * Of a block of rows, b is packed first, by all threads. Then each thread packs a group of a's
+ * columns, which stays in its second cache while the panels of b go past it: tiles of a's columns
+ * are the rows of the register tile, panels of b's columns its columns. */
 #include "kernels/cpu/gemm.h"
 
 #include "kernels/cpu/parallel.h"
 
 enum {
-    BLOCKS = 4,       /* of rows, packed together: some megabytes at the widths of a model */
-    UNIT_TILES = 16,  /* of dy's columns in one unit of work */
-    UNIT_PANELS = 16, /* of x's columns, or fewer, that each thread has some units */
+    GROUP_TILES = 126 / GEMM_ROWS, /* of a's columns; or fewer, that each thread has some groups */
+    LEAST_TILES = 48 / GEMM_ROWS,
     THREAD_UNITS = 4,
     STRIP_BYTES = 1024, /* of a row, packed together */
     ROWS_AHEAD = 8      /* fetched */
 };
 
-/* Columns of a matrix, packed: parts of `wide` columns, of each [blocks][GEMM_DEPTH][wide]; missing
- * columns are 0. */
-typedef struct {
-    GemmRows from;
-    int64_t wide, n_parts;
-    float *parts;
-} Packed;
-
 typedef struct {
     float *y;
     int64_t y_stride;
-    Packed a, b;
-    int64_t first, rows; /* at hand */
-    int64_t panels;      /* of a unit */
+    GemmRows a, b;
+    int64_t first, depth;  /* rows at hand */
+    int64_t tiles, panels; /* of a unit of work */
+    float *packed;         /* b, panels [GEMM_DEPTH][GEMM_COLUMNS] */
+    float *groups;         /* of a, one a thread, tiles [GEMM_DEPTH][GEMM_ROWS] */
 } Product;
 
-static int64_t strip_parts(const Packed *p)
+static int64_t parts_of(int64_t columns, int64_t wide)
 {
-    return STRIP_BYTES / ((int64_t)sizeof(float) * p->wide);
-}
-
-static int64_t n_strips(const Packed *p)
-{
-    return (p->n_parts + strip_parts(p) - 1) / strip_parts(p);
+    return (columns + wide - 1) / wide;
 }
 
 static inline __attribute__((always_inline)) void copy_columns(float *to, const float *from,
@@ -83,109 +72,108 @@ static inline void fetch_row(const GemmRows *m, int64_t row, int64_t run, int64_
         __builtin_prefetch(from + at + c, 0, 3);
 }
 
-/* Rows first.. of the parts of one strip; `wide` is a constant where this is inlined. */
-static inline __attribute__((always_inline)) void pack_strip(const Packed *p, int64_t wide,
-                                                             int64_t strip, int64_t first,
-                                                             int64_t block, int64_t depth)
+/* n parts of `wide` columns, [GEMM_DEPTH][wide] each, from column c on, of the rows at hand;
+ * missing columns are 0. `wide` is a constant where this is inlined. */
+static inline __attribute__((always_inline)) void
+pack(const Product *p, const GemmRows *from, float *to, int64_t wide, int64_t c, int64_t n)
 {
-    const int64_t part = strip * strip_parts(p), size = BLOCKS * GEMM_DEPTH * wide;
-    const int64_t left = p->n_parts - part, n = left < strip_parts(p) ? left : strip_parts(p);
-    const int64_t run = part * wide / p->from.run, at = part * wide % p->from.run;
-    const int64_t columns = p->from.columns - part * wide;
+    const int64_t run = c / from->run, at = c % from->run, columns = from->columns - c;
     const int64_t given = columns < n * wide ? columns : n * wide, whole = given / wide;
-    float room[STRIP_BYTES / sizeof(float)], *to = p->parts + part * size;
-    to += block * GEMM_DEPTH * wide;
-    for (int64_t r = 0; r < depth; r++, to += wide) {
-        const float *from = columns_of(&p->from, first + r, run, at, given, room);
-        fetch_row(&p->from, first + r + ROWS_AHEAD, run, at, r + ROWS_AHEAD < depth ? given : 0);
+    float room[STRIP_BYTES / sizeof(float)];
+    for (int64_t r = 0; r < p->depth; r++, to += wide) {
+        const float *row = columns_of(from, p->first + r, run, at, given, room);
+        fetch_row(from, p->first + r + ROWS_AHEAD, run, at, r + ROWS_AHEAD < p->depth ? given : 0);
         for (int64_t i = 0; i < whole; i++)
-            memcpy(to + i * size, from + i * wide, (size_t)wide * sizeof *to);
+            memcpy(to + i * GEMM_DEPTH * wide, row + i * wide, (size_t)wide * sizeof *to);
         if (whole < n)
-            copy_columns(to + whole * size, from + whole * wide, wide, given - whole * wide);
+            copy_columns(to + whole * GEMM_DEPTH * wide, row + whole * wide, wide,
+                         given - whole * wide);
     }
 }
 
-/* Units are the strips of a, then those of b, of each block. */
+enum { STRIP_PANELS = STRIP_BYTES / sizeof(float) / GEMM_COLUMNS };
+
+/* Units are strips of b. */
 static void pack_part(const void *op, int64_t first, int64_t last, int thread)
 {
     const Product *p = op;
-    const int64_t n_a = n_strips(&p->a), n = n_a + n_strips(&p->b);
-    for (int64_t i = first; i < last; i++) {
-        const int64_t block = i / n, strip = i % n, left = p->rows - block * GEMM_DEPTH;
-        const int64_t depth = left < GEMM_DEPTH ? left : GEMM_DEPTH;
-        const int64_t row = p->first + block * GEMM_DEPTH;
-        if (strip < n_a)
-            pack_strip(&p->a, GEMM_ROWS, strip, row, block, depth);
-        else
-            pack_strip(&p->b, GEMM_COLUMNS, strip - n_a, row, block, depth);
-    }
+    const int64_t panels = gemm_panels(p->b.columns);
+    for (int64_t i = first * STRIP_PANELS; i < last * STRIP_PANELS; i += STRIP_PANELS)
+        pack(p, &p->b, p->packed + i * GEMM_DEPTH * GEMM_COLUMNS, GEMM_COLUMNS, i * GEMM_COLUMNS,
+             panels - i < STRIP_PANELS ? panels - i : STRIP_PANELS);
 }
 
 static int64_t units_across(const Product *p)
 {
-    return (p->b.n_parts + p->panels - 1) / p->panels;
+    return parts_of(p->b.columns, p->panels * GEMM_COLUMNS);
 }
 
 static int64_t units_down(const Product *p)
 {
-    return (p->a.n_parts + UNIT_TILES - 1) / UNIT_TILES;
+    return parts_of(p->a.columns, p->tiles * GEMM_ROWS);
 }
 
-static void unit(const Product *p, int64_t tile, int64_t panel)
+static void unit(const Product *p, const float *group, int64_t row, int64_t column)
 {
-    enum { TILE = BLOCKS * GEMM_DEPTH * GEMM_ROWS, PANEL = BLOCKS * GEMM_DEPTH * GEMM_COLUMNS };
-    const int64_t row = tile * GEMM_ROWS, column = panel * GEMM_COLUMNS;
-    const int64_t below = p->a.from.columns - row, right = p->b.from.columns - column;
-    const int64_t rows = below < UNIT_TILES * GEMM_ROWS ? below : UNIT_TILES * GEMM_ROWS;
+    const int64_t below = p->a.columns - row, right = p->b.columns - column;
+    const int64_t rows = below < p->tiles * GEMM_ROWS ? below : p->tiles * GEMM_ROWS;
     const int64_t columns = right < p->panels * GEMM_COLUMNS ? right : p->panels * GEMM_COLUMNS;
-    for (int64_t r = 0; r < p->rows; r += GEMM_DEPTH)
-        DK_SIMD(gemm_block_of_columns)
-    (p->y + row * p->y_stride + column, p->y_stride, p->a.parts + tile * TILE + r * GEMM_ROWS, TILE,
-     rows, p->b.parts + panel * PANEL + r * GEMM_COLUMNS, PANEL,
-     p->rows - r < GEMM_DEPTH ? p->rows - r : GEMM_DEPTH, columns);
+    DK_SIMD(gemm_block_of_columns)
+    (p->y + row * p->y_stride + column, p->y_stride, group, GEMM_DEPTH * GEMM_ROWS, rows,
+     p->packed + column * GEMM_DEPTH, GEMM_DEPTH * GEMM_COLUMNS, p->depth, columns);
 }
 
+/* Units next to each other are of one group, packed by the first of them that the thread has. */
 static void multiply_part(const void *op, int64_t first, int64_t last, int thread)
 {
     const Product *p = op;
-    for (int64_t i = first; i < last; i++)
-        unit(p, i / units_across(p) * UNIT_TILES, i % units_across(p) * p->panels);
+    float *group = p->groups + (int64_t)thread * GROUP_TILES * GEMM_DEPTH * GEMM_ROWS;
+    const int64_t across = units_across(p);
+    for (int64_t i = first; i < last; i++) {
+        const int64_t row = i / across * p->tiles * GEMM_ROWS;
+        const int64_t left = parts_of(p->a.columns - row, GEMM_ROWS);
+        if (i == first || i % across == 0)
+            pack(p, &p->a, group, GEMM_ROWS, row, left < p->tiles ? left : p->tiles);
+        unit(p, group, row, i % across * p->panels * GEMM_COLUMNS);
+    }
 }
 
-static Packed packed(GemmRows from, int64_t wide)
+static size_t packed_floats(GemmRows b)
 {
-    return (Packed){from, wide, (from.columns + wide - 1) / wide, NULL};
+    return (size_t)(gemm_panels(b.columns) * GEMM_COLUMNS) * GEMM_DEPTH;
 }
 
-static size_t packed_floats(const Packed *p)
+size_t DK_SIMD(gemm_over_rows_bytes)(const DkDevice *dev, GemmRows b)
 {
-    return (size_t)(p->n_parts * p->wide) * BLOCKS * GEMM_DEPTH;
+    const size_t groups = (size_t)dev->n_threads * GROUP_TILES * GEMM_ROWS * GEMM_DEPTH;
+    return (packed_floats(b) + groups) * sizeof(float);
 }
 
-size_t DK_SIMD(gemm_over_rows_bytes)(GemmRows a, GemmRows b)
+/* Smaller groups first: however many they are, each is packed once. */
+static void share(Product *p, int n_threads)
 {
-    const Packed left = packed(a, GEMM_ROWS), right = packed(b, GEMM_COLUMNS);
-    return (packed_floats(&left) + packed_floats(&right)) * sizeof(float);
+    p->tiles = GROUP_TILES;
+    p->panels = gemm_panels(p->b.columns);
+    while (n_threads > 1 && units_down(p) * units_across(p) < THREAD_UNITS * n_threads)
+        if (p->tiles > LEAST_TILES)
+            p->tiles = (p->tiles + 1) / 2;
+        else if (p->panels > 1)
+            p->panels = (p->panels + 1) / 2;
+        else
+            break;
 }
 
 void DK_SIMD(gemm_over_rows)(DkDevice *dev, float *y, int64_t y_stride, GemmRows a, GemmRows b,
                              int64_t rows, float *room)
 {
-    Product p = {
-        .y = y, .y_stride = y_stride, .a = packed(a, GEMM_ROWS), .b = packed(b, GEMM_COLUMNS)};
-    p.b.parts = room;
-    p.a.parts = room + packed_floats(&p.b);
-    p.panels = UNIT_PANELS;
-    while (dev->n_threads > 1 && p.panels > 1 &&
-           units_down(&p) * units_across(&p) < THREAD_UNITS * dev->n_threads)
-        p.panels /= 2;
-    for (; p.first < rows && !dk_stopped(dev); p.first += BLOCKS * GEMM_DEPTH) {
-        const int64_t left = rows - p.first, most = BLOCKS * GEMM_DEPTH;
-        p.rows = left < most ? left : most;
-        const int64_t blocks = (p.rows + GEMM_DEPTH - 1) / GEMM_DEPTH;
-        const double work = (double)(UNIT_TILES * GEMM_ROWS * p.panels * GEMM_COLUMNS * p.rows);
-        dk_cpu_parallel(dev, blocks * (n_strips(&p.a) + n_strips(&p.b)),
-                        0.2 * STRIP_BYTES / 4 * GEMM_DEPTH, pack_part, &p);
+    Product p = {.y = y, .y_stride = y_stride, .a = a, .b = b, .packed = room};
+    p.groups = room + packed_floats(b);
+    share(&p, dev->n_threads);
+    const int64_t strips = parts_of(gemm_panels(b.columns), STRIP_PANELS);
+    for (; p.first < rows && !dk_stopped(dev); p.first += GEMM_DEPTH) {
+        p.depth = rows - p.first < GEMM_DEPTH ? rows - p.first : GEMM_DEPTH;
+        const double work = (double)(p.tiles * GEMM_ROWS * p.panels * GEMM_COLUMNS * p.depth);
+        dk_cpu_parallel(dev, strips, 0.2 * STRIP_BYTES / 4 * GEMM_DEPTH, pack_part, &p);
         dk_cpu_parallel(dev, units_down(&p) * units_across(&p), work * GEMM_NS, multiply_part, &p);
     }
 }

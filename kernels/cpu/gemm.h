@@ -91,6 +91,6 @@ typedef struct {
 /* y[a's columns, b's columns] += aᵀ · b, sums over the rows; `room` has so many bytes. */
 void DK_SIMD(gemm_over_rows)(DkDevice *dev, float *y, int64_t y_stride, GemmRows a, GemmRows b,
                              int64_t rows, float *room);
-size_t DK_SIMD(gemm_over_rows_bytes)(GemmRows a, GemmRows b);
+size_t DK_SIMD(gemm_over_rows_bytes)(const DkDevice *dev, GemmRows b);
 
 #endif

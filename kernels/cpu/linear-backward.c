@@ -13,7 +13,7 @@ void DK_SIMD(linear_backward_weight)(DkDevice *dev, DkTensor dw, DkTensor dy, Dk
 {
     const GemmRows a = {dk_columns(dy), dk_columns(dy), dev->products, row, &dy};
     const GemmRows b = {dk_columns(x), dk_columns(x), dev->products, row, &x};
-    float *room = dk_scratch(dev, DK_SIMD(gemm_over_rows_bytes)(a, b));
+    float *room = dk_scratch(dev, DK_SIMD(gemm_over_rows_bytes)(dev, b));
     if (room)
         DK_SIMD(gemm_over_rows)(dev, dk_data(dw), dw.row_stride, a, b, dk_rows(x), room);
 }
