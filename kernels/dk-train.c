@@ -44,13 +44,15 @@ void dk_weight_set_s4d(DkDevice *dev, DkWeight *weight, DkTensor decay, DkTensor
 
 /* ---- backward of products -------------------------------------------------------------------- */
 
-void dk_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x)
+void dk_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor db, DkTensor dy, DkTensor x)
 {
     DK_REQUIRE(is_f32(dy) && is_f32(x) && dk_rows(dy) == dk_rows(x));
     DK_REQUIRE(is_f32_of(dw, 2, dk_columns(dy), dk_columns(x), 0, 0));
+    DK_REQUIRE(is_vector_or_empty(db, dk_columns(dy)) && dk_tensor_disjoint(db, dy));
     DK_REQUIRE(dk_tensor_disjoint(dw, dy) && dk_tensor_disjoint(dw, x));
     RUN(linear_backward_weight,
-        2.0 * (double)dk_rows(x) * (double)dk_columns(dy) * (double)dk_columns(x), dev, dw, dy, x);
+        2.0 * (double)dk_rows(x) * (double)dk_columns(dy) * (double)dk_columns(x), dev, dw, db, dy,
+        x);
 }
 
 void dk_conv2d_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x, DkPad pad)

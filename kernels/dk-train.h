@@ -31,12 +31,12 @@ void dk_weight_set_s4d(DkDevice *dev, DkWeight *weight, DkTensor decay, DkTensor
 
 /* ---- backward of products -------------------------------------------------------------------- */
 
-/* dw[N, K] += dy[.., N]ᵀ · x[.., K]; rows of dw may have gaps. Both are rounded as
- * dk_device_set_products says. */
-void dk_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x);
+/* dw[N, K] += dy[.., N]ᵀ · x[.., K], db[N] (may be empty) += the sum of the rows of dy; rows of dw
+ * may have gaps. The product's operands are rounded as dk_device_set_products says. */
+void dk_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor db, DkTensor dy, DkTensor x);
 /* dw[O, I, kh, kw] += the correlation of dy[B, Ho, Wo, O] with x[B, H, W, I]; stride 1. */
 void dk_conv2d_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x, DkPad pad);
-/* y[N] += the sum of the rows of x[.., N]: a bias's gradient. */
+/* y[N] += the sum of the rows of x[.., N]: the gradient of what is added to each. */
 void dk_sum_rows(DkDevice *dev, DkTensor y, DkTensor x);
 /* Of dk_attention, whose inputs and result are given once more: dq [B, Lq, D], dkey and dv
  * [B, L, D]. The weights are found anew, a tile at a time (arXiv 2205.14135, algorithm 4): memory

@@ -21,9 +21,7 @@ static void backward_linear(DimGraph *g, Op *op)
 {
     const DkTensor none = {0};
 
-    dk_linear_backward_weight(g->dk, op->p[0].grad, result(op), value(op, 0));
-    if (op->p[1].grad.buffer)
-        dk_sum_rows(g->dk, op->p[1].grad, result(op));
+    dk_linear_backward_weight(g->dk, op->p[0].grad, op->p[1].grad, result(op), value(op, 0));
     if (op->in[0]->wanted)
         dk_linear(g->dk, gradient(op, 0), result(op), op->turned, none, DK_ACT_NONE, !op->first[0]);
 }

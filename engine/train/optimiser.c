@@ -136,7 +136,7 @@ static void add_product(DkDevice *dk, DkTensor to, DkTensor left, DkTensor right
 {
     if (!add)
         dk_clear(dk, to);
-    dk_linear_backward_weight(dk, to, left, right);
+    dk_linear_backward_weight(dk, to, empty, left, right);
 }
 
 /* y = A x + B x xᵀ x + C (x xᵀ)² x, or the same from the other side, by the Gram matrix of the

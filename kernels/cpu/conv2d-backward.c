@@ -57,7 +57,7 @@ void DK_SIMD(conv2d_backward_weight)(DkDevice *dev, DkTensor dw, DkTensor dy, Dk
         return;
     const Turn turn = {dk_data(dw), packed + room / sizeof(float), n_inputs, taps};
     memset((float *)turn.sums, 0, sums);
-    DK_SIMD(gemm_over_rows)(dev, (float *)turn.sums, b.columns, a, b, dk_rows(dy), packed);
+    DK_SIMD(gemm_over_rows)(dev, (float *)turn.sums, b.columns, NULL, a, b, dk_rows(dy), packed);
     if (!dk_stopped(dev))
         dk_cpu_parallel(dev, n_outputs, (double)b.columns, add_part, &turn);
 }

@@ -19,7 +19,7 @@ enum {
 };
 
 typedef struct {
-    float *y;
+    float *y, *sums; /* sums of a's columns, or NULL */
     int64_t y_stride;
     GemmRows a, b;
     int64_t first, depth;  /* rows at hand */
@@ -72,14 +72,25 @@ static inline void fetch_row(const GemmRows *m, int64_t row, int64_t run, int64_
         __builtin_prefetch(from + at + c, 0, 3);
 }
 
+static inline void add_row(float *sums, const float *row, int64_t n)
+{
+    int64_t c = 0;
+    for (; c + VEC_LANES <= n; c += VEC_LANES)
+        vec_store(sums + c, vec_load(sums + c) + vec_load(row + c));
+    for (; c < n; c++)
+        sums[c] += row[c];
+}
+
 /* n parts of `wide` columns, [GEMM_DEPTH][wide] each, from column c on, of the rows at hand;
- * missing columns are 0. `wide` is a constant where this is inlined. */
-static inline __attribute__((always_inline)) void
-pack(const Product *p, const GemmRows *from, float *to, int64_t wide, int64_t c, int64_t n)
+ * missing columns are 0. `sums`, unless NULL, += the columns' sums, not rounded. `wide` is a
+ * constant where this is inlined. */
+static inline __attribute__((always_inline)) void pack(const Product *p, const GemmRows *from,
+                                                       float *to, int64_t wide, int64_t c,
+                                                       int64_t n, float *sums)
 {
     const int64_t run = c / from->run, at = c % from->run, columns = from->columns - c;
     const int64_t given = columns < n * wide ? columns : n * wide, whole = given / wide;
-    float room[STRIP_BYTES / sizeof(float)];
+    float room[STRIP_BYTES / sizeof(float)], block[STRIP_BYTES / sizeof(float)] = {0};
     for (int64_t r = 0; r < p->depth; r++, to += wide) {
         const float *row = columns_of(from, p->first + r, run, at, given, room);
         fetch_row(from, p->first + r + ROWS_AHEAD, run, at, r + ROWS_AHEAD < p->depth ? given : 0);
@@ -88,7 +99,11 @@ pack(const Product *p, const GemmRows *from, float *to, int64_t wide, int64_t c,
         if (whole < n)
             copy_columns(to + whole * GEMM_DEPTH * wide, row + whole * wide, wide,
                          given - whole * wide);
+        if (sums)
+            add_row(block, from->source(from->from, p->first + r, run) + at, given);
     }
+    if (sums)
+        add_row(sums, block, given);
 }
 
 enum { STRIP_PANELS = STRIP_BYTES / sizeof(float) / GEMM_COLUMNS };
@@ -100,7 +115,7 @@ static void pack_part(const void *op, int64_t first, int64_t last, int thread)
     const int64_t panels = gemm_panels(p->b.columns);
     for (int64_t i = first * STRIP_PANELS; i < last * STRIP_PANELS; i += STRIP_PANELS)
         pack(p, &p->b, p->packed + i * GEMM_DEPTH * GEMM_COLUMNS, GEMM_COLUMNS, i * GEMM_COLUMNS,
-             panels - i < STRIP_PANELS ? panels - i : STRIP_PANELS);
+             panels - i < STRIP_PANELS ? panels - i : STRIP_PANELS, NULL);
 }
 
 static int64_t units_across(const Product *p)
@@ -123,7 +138,8 @@ static void unit(const Product *p, const float *group, int64_t row, int64_t colu
      p->packed + column * GEMM_DEPTH, GEMM_DEPTH * GEMM_COLUMNS, p->depth, columns);
 }
 
-/* Units next to each other are of one group, packed by the first of them that the thread has. */
+/* Units next to each other are of one group, packed by the first of them that the thread has; the
+ * first of all sees to the sums. */
 static void multiply_part(const void *op, int64_t first, int64_t last, int thread)
 {
     const Product *p = op;
@@ -133,7 +149,8 @@ static void multiply_part(const void *op, int64_t first, int64_t last, int threa
         const int64_t row = i / across * p->tiles * GEMM_ROWS;
         const int64_t left = parts_of(p->a.columns - row, GEMM_ROWS);
         if (i == first || i % across == 0)
-            pack(p, &p->a, group, GEMM_ROWS, row, left < p->tiles ? left : p->tiles);
+            pack(p, &p->a, group, GEMM_ROWS, row, left < p->tiles ? left : p->tiles,
+                 p->sums && i % across == 0 ? p->sums + row : NULL);
         unit(p, group, row, i % across * p->panels * GEMM_COLUMNS);
     }
 }
@@ -163,10 +180,10 @@ static void share(Product *p, int n_threads)
             break;
 }
 
-void DK_SIMD(gemm_over_rows)(DkDevice *dev, float *y, int64_t y_stride, GemmRows a, GemmRows b,
-                             int64_t rows, float *room)
+void DK_SIMD(gemm_over_rows)(DkDevice *dev, float *y, int64_t y_stride, float *sums, GemmRows a,
+                             GemmRows b, int64_t rows, float *room)
 {
-    Product p = {.y = y, .y_stride = y_stride, .a = a, .b = b, .packed = room};
+    Product p = {.y = y, .sums = sums, .y_stride = y_stride, .a = a, .b = b, .packed = room};
     p.groups = room + packed_floats(b);
     share(&p, dev->n_threads);
     const int64_t strips = parts_of(gemm_panels(b.columns), STRIP_PANELS);

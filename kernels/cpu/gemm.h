@@ -88,9 +88,10 @@ typedef struct {
     const void *from;
 } GemmRows;
 
-/* y[a's columns, b's columns] += aᵀ · b, sums over the rows; `room` has so many bytes. */
-void DK_SIMD(gemm_over_rows)(DkDevice *dev, float *y, int64_t y_stride, GemmRows a, GemmRows b,
-                             int64_t rows, float *room);
+/* y[a's columns, b's columns] += aᵀ · b, sums over the rows; `sums`, unless NULL, += the sum of a's
+ * rows, which then are one run each. `room` has so many bytes. */
+void DK_SIMD(gemm_over_rows)(DkDevice *dev, float *y, int64_t y_stride, float *sums, GemmRows a,
+                             GemmRows b, int64_t rows, float *room);
 size_t DK_SIMD(gemm_over_rows_bytes)(const DkDevice *dev, GemmRows b);
 
 #endif

@@ -9,13 +9,15 @@ static const float *row(const void *from, int64_t i, int64_t run)
     return dk_row(*(const DkTensor *)from, i);
 }
 
-void DK_SIMD(linear_backward_weight)(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x)
+void DK_SIMD(linear_backward_weight)(DkDevice *dev, DkTensor dw, DkTensor db, DkTensor dy,
+                                     DkTensor x)
 {
     const GemmRows a = {dk_columns(dy), dk_columns(dy), dev->products, row, &dy};
     const GemmRows b = {dk_columns(x), dk_columns(x), dev->products, row, &x};
     float *room = dk_scratch(dev, DK_SIMD(gemm_over_rows_bytes)(dev, b));
     if (room)
-        DK_SIMD(gemm_over_rows)(dev, dk_data(dw), dw.row_stride, a, b, dk_rows(x), room);
+        DK_SIMD(gemm_over_rows)
+        (dev, dk_data(dw), dw.row_stride, dk_data(db), a, b, dk_rows(x), room);
 }
 
 typedef struct {

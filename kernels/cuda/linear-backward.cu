@@ -6,8 +6,11 @@
 #include "kernels/cuda/columns.cuh"
 #include "kernels/cuda/products.h"
 
-void dk_cuda_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x)
+void dk_cuda_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor db, DkTensor dy,
+                                    DkTensor x)
 {
+    if (db.buffer)
+        dk_cuda_sum_rows(dev, db, dy);
     DkCudaProduct p = {};
     p.m = dk_columns(dy);
     p.n = dk_columns(x);

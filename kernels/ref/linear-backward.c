@@ -3,8 +3,10 @@
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "kernels/ref/ref.h"
 
-void dk_ref_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor dy, DkTensor x)
+void dk_ref_linear_backward_weight(DkDevice *dev, DkTensor dw, DkTensor db, DkTensor dy, DkTensor x)
 {
+    if (db.buffer)
+        dk_ref_sum_rows(dev, db, dy);
     for (int64_t n = 0; n < dk_columns(dy) && !dk_stopped(dev); n++)
         for (int64_t k = 0; k < dk_columns(x); k++) {
             double sum = 0;

@@ -18,8 +18,7 @@ static void linear_backward(Case *k)
 {
     dk_weight_set(k->check->dev, k->transposed, k->v[1], true);
     dk_linear(k->check->dev, k->g[0], k->dy, k->transposed, none, DK_ACT_NONE, false);
-    dk_linear_backward_weight(k->check->dev, k->g[1], k->dy, k->v[0]);
-    dk_sum_rows(k->check->dev, k->g[2], k->dy);
+    dk_linear_backward_weight(k->check->dev, k->g[1], k->g[2], k->dy, k->v[0]);
 }
 
 static void linear(Check *c)

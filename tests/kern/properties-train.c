@@ -125,18 +125,20 @@ static float *keep(Check *c, float *y, DkTensor t)
 static float *run_products(Check *c, float *y)
 {
     const DkTensor x = check_random(c, SIZES(M, D)), dy = check_random(c, SIZES(M, N));
-    const DkTensor dw = check_random(c, SIZES(N, D)), db = check_random(c, SIZES(N));
+    const DkTensor dw = check_random(c, SIZES(N, D)), db = check_random(c, SIZES(N)),
+                   sums = check_random(c, SIZES(N));
     const DkTensor image = check_random(c, SIZES(B, H, H, D)), taps = check_random(c, SIZES(D, 9));
     const DkTensor dimage = check_random(c, SIZES(B, H, H, D)), bias = check_random(c, SIZES(D));
     const DkTensor out = check_tensor(c, DK_F32, SIZES(B, H, H, D));
     const DkTensor filter = check_random(c, SIZES(D, D, 3, 3)),
                    dtaps = check_random(c, SIZES(D, 9));
-    dk_linear_backward_weight(c->dev, dw, dy, x);
-    dk_sum_rows(c->dev, db, dy);
+    dk_linear_backward_weight(c->dev, dw, db, dy, x);
+    dk_sum_rows(c->dev, sums, dy);
     dk_conv2d_backward_weight(c->dev, filter, dimage, image, (DkPad){1, 1, 1, 1});
     dk_conv2d_dw_backward(c->dev, out, dtaps, bias, dimage, image, taps);
     y = keep(c, y, dw);
     y = keep(c, y, db);
+    y = keep(c, y, sums);
     y = keep(c, y, filter);
     y = keep(c, y, out);
     y = keep(c, y, dtaps);
