@@ -15,6 +15,14 @@ typedef struct {
     int64_t blocks;
 } Gate;
 
+static inline __attribute__((always_inline)) void
+gate_some(float *dy, float *sums, const float *dout, const float *gate, const float *y, int64_t n)
+{
+    const Vec d = vec_load_first(dout, n);
+    vec_store_first(sums, vec_fma(d, vec_load_first(y, n), vec_load_first(sums, n)), n);
+    vec_store_first(dy, d * vec_load_first(gate, n), n);
+}
+
 /* Units are the blocks of rows of all pictures. */
 static void gate_part(const void *op, int64_t first, int64_t last, int thread)
 {
@@ -29,13 +37,11 @@ static void gate_part(const void *op, int64_t first, int64_t last, int thread)
             const int64_t row = picture * length + i;
             const float *dout = dk_row(k->dout, row), *y = dk_row(k->y, row);
             float *dy = dk_row(k->dy, row);
-            for (int64_t c = 0; c < n; c += VEC_LANES) {
-                const int64_t lanes = vec_lanes(c, n);
-                const Vec d = vec_load_first(dout + c, lanes),
-                          sum = vec_load_first(sums + c, lanes);
-                vec_store_first(sums + c, vec_fma(d, vec_load_first(y + c, lanes), sum), lanes);
-                vec_store_first(dy + c, d * vec_load_first(gate + c, lanes), lanes);
-            }
+            int64_t c = 0;
+            for (; c + VEC_LANES <= n; c += VEC_LANES)
+                gate_some(dy + c, sums + c, dout + c, gate + c, y + c, VEC_LANES);
+            if (c < n)
+                gate_some(dy + c, sums + c, dout + c, gate + c, y + c, n - c);
         }
     }
 }
@@ -60,18 +66,44 @@ typedef struct {
     DkAct act;
 } Act;
 
-static void act_part(const void *op, int64_t first, int64_t last, int thread)
+/* Rows first..last-1; `act` is a constant where this is inlined. */
+static inline __attribute__((always_inline)) void act_rows(const Act *k, int64_t first,
+                                                           int64_t last, DkAct act)
 {
-    const Act *k = op;
     const int64_t n = dk_columns(k->x);
     for (int64_t i = first; i < last; i++) {
         const float *x = dk_row(k->x, i), *dy = dk_row(k->dy, i);
         float *dx = dk_row(k->dx, i);
-        for (int64_t c = 0; c < n; c += VEC_LANES) {
-            const int64_t lanes = vec_lanes(c, n);
-            const Vec slope = vec_act_slope(vec_load_first(x + c, lanes), k->act);
-            vec_store_first(dx + c, vec_load_first(dy + c, lanes) * slope, lanes);
+        int64_t c = 0;
+        for (; c + VEC_LANES <= n; c += VEC_LANES)
+            vec_store(dx + c, vec_load(dy + c) * vec_act_slope(vec_load(x + c), act));
+        if (c < n) {
+            const Vec slope = vec_act_slope(vec_load_first(x + c, n - c), act);
+            vec_store_first(dx + c, vec_load_first(dy + c, n - c) * slope, n - c);
         }
+    }
+}
+
+/* A loop for each: constants do not stay in registers of one that chooses inside. */
+static void act_part(const void *op, int64_t first, int64_t last, int thread)
+{
+    const Act *k = op;
+    switch (k->act) {
+    case DK_ACT_SILU:
+        act_rows(k, first, last, DK_ACT_SILU);
+        break;
+    case DK_ACT_RELU:
+        act_rows(k, first, last, DK_ACT_RELU);
+        break;
+    case DK_ACT_TANH:
+        act_rows(k, first, last, DK_ACT_TANH);
+        break;
+    case DK_ACT_GELU:
+        act_rows(k, first, last, DK_ACT_GELU);
+        break;
+    case DK_ACT_NONE:
+        act_rows(k, first, last, DK_ACT_NONE);
+        break;
     }
 }
 

@@ -14,7 +14,7 @@ typedef struct {
 } Elementwise;
 
 static inline __attribute__((always_inline)) Vec compute(const Elementwise *op, Kind kind,
-                                                         const float *y, const float *x,
+                                                         DkAct act, const float *y, const float *x,
                                                          const float *by, int64_t n)
 {
     const Vec in = vec_load_first(x, n);
@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) Vec compute(const Elementwise *op, 
     case ADD_ROW:
         return in + vec_load_first(by, n);
     case ACT:
-        return vec_act(in, op->act);
+        return vec_act(in, act);
     case SCALE:
         return op->a * in;
     case AXPBY:
@@ -33,9 +33,9 @@ static inline __attribute__((always_inline)) Vec compute(const Elementwise *op, 
     return in;
 }
 
-/* Rows first..last-1; `kind` is a constant where this is inlined. */
+/* Rows first..last-1; `kind` and `act` are constants where this is inlined. */
 static inline __attribute__((always_inline)) void over_vectors(const Elementwise *op, int64_t first,
-                                                               int64_t last, Kind kind)
+                                                               int64_t last, Kind kind, DkAct act)
 {
     const int64_t columns = dk_columns(op->x);
     for (int64_t row = first; row < last; row++) {
@@ -45,36 +45,54 @@ static inline __attribute__((always_inline)) void over_vectors(const Elementwise
             by = dk_row(op->by, kind == GATE_ADD ? row / op->x.sizes[1] : 0);
         int64_t i = 0;
         for (; i + VEC_LANES <= columns; i += VEC_LANES)
-            vec_store(y + i, compute(op, kind, y + i, x + i, by ? by + i : NULL, VEC_LANES));
+            vec_store(y + i, compute(op, kind, act, y + i, x + i, by ? by + i : NULL, VEC_LANES));
         const int64_t n = columns - i;
         if (n)
-            vec_store_first(y + i, compute(op, kind, y + i, x + i, by ? by + i : NULL, n), n);
+            vec_store_first(y + i, compute(op, kind, act, y + i, x + i, by ? by + i : NULL, n), n);
     }
 }
 
 static void gate_add_part(const void *op, int64_t first, int64_t last, int thread)
 {
-    over_vectors(op, first, last, GATE_ADD);
+    over_vectors(op, first, last, GATE_ADD, DK_ACT_NONE);
 }
 
 static void add_row_part(const void *op, int64_t first, int64_t last, int thread)
 {
-    over_vectors(op, first, last, ADD_ROW);
+    over_vectors(op, first, last, ADD_ROW, DK_ACT_NONE);
 }
 
+/* A loop for each: constants do not stay in registers of one that chooses inside. */
 static void act_part(const void *op, int64_t first, int64_t last, int thread)
 {
-    over_vectors(op, first, last, ACT);
+    const Elementwise *k = op;
+    switch (k->act) {
+    case DK_ACT_SILU:
+        over_vectors(k, first, last, ACT, DK_ACT_SILU);
+        break;
+    case DK_ACT_RELU:
+        over_vectors(k, first, last, ACT, DK_ACT_RELU);
+        break;
+    case DK_ACT_TANH:
+        over_vectors(k, first, last, ACT, DK_ACT_TANH);
+        break;
+    case DK_ACT_GELU:
+        over_vectors(k, first, last, ACT, DK_ACT_GELU);
+        break;
+    case DK_ACT_NONE:
+        over_vectors(k, first, last, ACT, DK_ACT_NONE);
+        break;
+    }
 }
 
 static void scale_part(const void *op, int64_t first, int64_t last, int thread)
 {
-    over_vectors(op, first, last, SCALE);
+    over_vectors(op, first, last, SCALE, DK_ACT_NONE);
 }
 
 static void axpby_part(const void *op, int64_t first, int64_t last, int thread)
 {
-    over_vectors(op, first, last, AXPBY);
+    over_vectors(op, first, last, AXPBY, DK_ACT_NONE);
 }
 
 /* Elements first.. of a tensor without gaps, as a matrix; of a slice it may begin anywhere. */

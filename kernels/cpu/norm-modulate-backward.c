@@ -27,25 +27,36 @@ static void find_weights(const Backward *k, float *by, int64_t picture)
         by[c] = (k->w ? k->w[c] : 1) * (scale ? 1 + scale[c] : 1);
 }
 
-/* Adds a row to the block's sums; x^ goes to `hat`, the means of t x^ and of t to `means`. */
-static void sum_row(const Backward *k, int64_t i, const float *by, float *hat, float *dot,
-                    float *shift, double means[2], double *factor)
+/* A row at hand: x^ goes to `hat`; `dot` and `shift` are the block's sums. */
+typedef struct {
+    const float *x, *dy, *by;
+    float *dx, *hat, *dot, *shift;
+    double mean, factor;
+} Row;
+
+/* Adds `lanes` numbers of a row, from column c on, to the block's sums, and t x^ and t to two. */
+static inline __attribute__((always_inline)) void sum_some(const Row *r, int64_t c, int64_t lanes,
+                                                           Vec *along, Vec *all)
 {
-    const float *x = dk_row(k->x, i), *dy = dk_row(k->dy, i);
+    const Vec h = normal(r->x + c, r->mean, r->factor, lanes), g = vec_load_first(r->dy + c, lanes);
+    const Vec t = g * vec_load_first(r->by + c, lanes);
+    *along = vec_fma(t, h, *along);
+    *all += t;
+    vec_store_first(r->hat + c, h, lanes);
+    vec_store_first(r->dot + c, vec_fma(g, h, vec_load_first(r->dot + c, lanes)), lanes);
+    vec_store_first(r->shift + c, g + vec_load_first(r->shift + c, lanes), lanes);
+}
+
+/* The means of t x^ and of t. */
+static void sum_row(const Backward *k, const Row *r, double means[2])
+{
     const int64_t n = dk_columns(k->x);
     Vec along = {0}, all = {0};
-    double mean;
-    *factor = norm_factor(x, n, k->norm, k->eps, &mean);
-    for (int64_t c = 0; c < n; c += VEC_LANES) {
-        const int64_t lanes = vec_lanes(c, n);
-        const Vec h = normal(x + c, mean, *factor, lanes), g = vec_load_first(dy + c, lanes);
-        const Vec t = g * vec_load_first(by + c, lanes);
-        along = vec_fma(t, h, along);
-        all += t;
-        vec_store_first(hat + c, h, lanes);
-        vec_store_first(dot + c, vec_fma(g, h, vec_load_first(dot + c, lanes)), lanes);
-        vec_store_first(shift + c, g + vec_load_first(shift + c, lanes), lanes);
-    }
+    int64_t c = 0;
+    for (; c + VEC_LANES <= n; c += VEC_LANES)
+        sum_some(r, c, VEC_LANES, &along, &all);
+    if (c < n)
+        sum_some(r, c, n - c, &along, &all);
     means[0] = means[1] = 0;
     for (int lane = 0; lane < VEC_LANES; lane++) {
         means[0] += along[lane] / (double)n;
@@ -53,22 +64,28 @@ static void sum_row(const Backward *k, int64_t i, const float *by, float *hat, f
     }
 }
 
-static void run_row(const Backward *k, int64_t i, const float *by, float *hat, float *dot,
-                    float *shift)
+/* `means` with the other sign. */
+static inline __attribute__((always_inline)) void run_some(const Row *r, int64_t c, int64_t lanes,
+                                                           const Vec means[2], bool accumulate)
+{
+    const Vec t = vec_load_first(r->dy + c, lanes) * vec_load_first(r->by + c, lanes);
+    const Vec sum = vec_fma(vec_load_first(r->hat + c, lanes), means[0], t) + means[1];
+    const Vec d = vec_all((float)r->factor) * sum;
+    vec_store_first(r->dx + c, accumulate ? vec_load_first(r->dx + c, lanes) + d : d, lanes);
+}
+
+static void run_row(const Backward *k, Row *r)
 {
     const int64_t n = dk_columns(k->x);
-    const float *dy = dk_row(k->dy, i);
-    float *dx = dk_row(k->dx, i);
-    double means[2], factor;
-    sum_row(k, i, by, hat, dot, shift, means, &factor);
-    const Vec f = vec_all((float)factor), along = vec_all((float)-means[0]);
-    const Vec mean = vec_all((float)-means[1]);
-    for (int64_t c = 0; c < n; c += VEC_LANES) {
-        const int64_t lanes = vec_lanes(c, n);
-        const Vec t = vec_load_first(dy + c, lanes) * vec_load_first(by + c, lanes);
-        const Vec d = f * (vec_fma(vec_load_first(hat + c, lanes), along, t) + mean);
-        vec_store_first(dx + c, k->accumulate ? vec_load_first(dx + c, lanes) + d : d, lanes);
-    }
+    double sums[2];
+    r->factor = norm_factor(r->x, n, k->norm, k->eps, &r->mean);
+    sum_row(k, r, sums);
+    const Vec means[] = {vec_all((float)-sums[0]), vec_all((float)-sums[1])};
+    int64_t c = 0;
+    for (; c + VEC_LANES <= n; c += VEC_LANES)
+        run_some(r, c, VEC_LANES, means, k->accumulate);
+    if (c < n)
+        run_some(r, c, n - c, means, k->accumulate);
 }
 
 /* Units are the blocks of rows of all pictures. */
@@ -79,12 +96,17 @@ static void block_part(const void *op, int64_t first, int64_t last, int thread)
     float *by = k->rows + thread * 2 * k->row_stride, *hat = by + k->row_stride;
     for (int64_t unit = first; unit < last; unit++) {
         const int64_t picture = unit / k->blocks, from = unit % k->blocks * ROW_BLOCK;
-        float *dot = k->dot + unit * n, *shift = k->shift + unit * n;
-        memset(dot, 0, (size_t)n * sizeof *dot);
-        memset(shift, 0, (size_t)n * sizeof *shift);
+        Row r = {.by = by, .hat = hat, .dot = k->dot + unit * n, .shift = k->shift + unit * n};
+        memset(r.dot, 0, (size_t)n * sizeof *r.dot);
+        memset(r.shift, 0, (size_t)n * sizeof *r.shift);
         find_weights(k, by, picture);
-        for (int64_t i = from; i < length && i < from + ROW_BLOCK; i++)
-            run_row(k, picture * length + i, by, hat, dot, shift);
+        for (int64_t i = from; i < length && i < from + ROW_BLOCK; i++) {
+            const int64_t row = picture * length + i;
+            r.x = dk_row(k->x, row);
+            r.dy = dk_row(k->dy, row);
+            r.dx = dk_row(k->dx, row);
+            run_row(k, &r);
+        }
     }
 }
 
