@@ -304,6 +304,18 @@ static void describe(json_t *model, const DimModelInfo *info, const char *name)
         json_object_set_new(model, "unconditional_class", json_integer(info->n_labels + 1));
 }
 
+/* The weights for a class more, behind those that are there. */
+static gboolean add_label(const DimModelInfo *info, const char *from, const char *file,
+                          GError **error)
+{
+    const int n = (int)info->n_labels;
+    g_autofree int *labels = g_new(int, n + 1);
+
+    for (int i = 0; i <= n; i++)
+        labels[i] = i < n ? i : -1;
+    return dim_train_set_classes(from, n + 1, labels, file, error);
+}
+
 /* A copy of the model in `folder`, as it is or with a class more. model.json comes last. */
 static gboolean make_copy(const ToolTrain *t, const char *folder, gboolean more, GError **error)
 {
@@ -318,7 +330,7 @@ static gboolean make_copy(const ToolTrain *t, const char *folder, gboolean more,
     json_t *autoencoder = model && make_folder(folder, error)
                               ? tool_train_copy_autoencoder(from, folder, error)
                               : NULL;
-    gboolean good = autoencoder && (more ? dim_train_add_class(from, weights, error)
+    gboolean good = autoencoder && (more ? add_label(info, from, weights, error)
                                          : tool_train_copy_weights(info, model, weights, error));
     if (good) {
         json_object_set(model, "autoencoder", autoencoder);

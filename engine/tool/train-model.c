@@ -74,6 +74,7 @@ gboolean tool_train_adopt(ToolSettings *settings, const json_t *given, GError **
         json_t *config = json_object_get(json_object_get(model, "backbone"), "config");
         json_decref(settings->backbone);
         settings->backbone = config ? json_deep_copy(config) : json_object();
+        json_object_del(settings->backbone, "num_classes"); /* the pictures say it */
         /* These go with the grid to train on. */
         if (info->native_size != tool_settings_whole(settings, "size")) {
             json_object_del(settings->backbone, "pos_embed_size");
@@ -312,6 +313,36 @@ static gboolean check_size(const ToolSettings *settings, int factor, GError **er
                        size, token);
 }
 
+/* Which of a model's classes each of `classes` is, by name; -1: none. */
+static int *find_labels(const DimModelInfo *info, const json_t *classes)
+{
+    const gsize n = json_array_size(classes);
+    int *labels = g_new(int, n);
+
+    for (gsize i = 0; i < n; i++) {
+        const char *name = json_string_value(json_array_get(classes, i));
+        labels[i] = -1;
+        for (int k = 0; k < info->n_classes; k++)
+            if (!strcmp(info->classes[k], name))
+                labels[i] = k;
+    }
+    return labels;
+}
+
+/* The weights of the model to start from, for the classes of the new one. */
+static gboolean take_weights(const DimModelInfo *info, const json_t *old, const json_t *classes,
+                             const char *file, GError **error)
+{
+    const int n = (int)json_array_size(classes);
+    g_autofree int *labels = find_labels(info, classes);
+    gboolean same = n == info->n_labels;
+
+    for (int i = 0; i < n; i++)
+        same = same && labels[i] == i;
+    return same ? tool_train_copy_weights(info, old, file, error)
+                : dim_train_set_classes(info->folder, n, labels, file, error);
+}
+
 /* The model that "from" names is what training starts from. Its noise schedule is kept with the
  * numbers it has, where none other was asked for. */
 static gboolean start_from(const char *folder, const char *from, json_t *model, GError **error)
@@ -321,7 +352,8 @@ static gboolean start_from(const char *folder, const char *from, json_t *model, 
     json_t *old = info ? tool_train_load_model(from, error) : NULL;
     json_t *schedule = json_object_get(old, "noise_schedule");
     const json_t *asked = json_object_get(model, "noise_schedule");
-    const gboolean good = old && tool_train_copy_weights(info, old, target, error);
+    const gboolean good =
+        old && take_weights(info, old, json_object_get(model, "classes"), target, error);
 
     if (json_equal(json_object_get(schedule, "type"), json_object_get(asked, "type")))
         json_object_set(model, "noise_schedule", schedule);

@@ -112,36 +112,28 @@ static int find_class(const DimDataset *dataset, const char *shown)
     return -1;
 }
 
-/* Labels are those of the model to go on from: its classes in its order. */
+/* Classes that the model to go on from has, too, come first and in its order. */
 static gboolean order_classes(ToolTrain *t, DimTask *task, GError **error)
 {
     const char *from = tool_settings_text(&t->settings, "from");
     DimModelInfo *info = dim_model_info_read(from, error);
-    DimDataset *read = t->dataset, *ordered = dim_dataset_new();
-    gboolean good = info != NULL;
+    DimDataset *read = t->dataset;
 
-    for (int i = 0; good && i < info->n_classes; i++) {
+    if (!info)
+        return FALSE;
+    t->dataset = dim_dataset_new();
+    for (int i = 0; i < info->n_classes; i++) {
         const int label = find_class(read, info->classes[i]);
-        good = label >= 0;
-        if (good)
-            dim_dataset_add_class(ordered, dim_dataset_class_name(read, label));
-        else
-            g_set_error(error, DIM_ERROR, DIM_ERROR_ARGUMENT,
-                        "%s: has no pictures of \"%s\", a class of %s; expected all of its classes",
-                        tool_settings_text(&t->settings, "data"), info->classes[i], from);
+        if (label >= 0)
+            dim_dataset_add_class(t->dataset, dim_dataset_class_name(read, label));
     }
-    t->dataset = ordered;
-    good = good && read_into(t, task, error);
-    if (good && dim_dataset_n_classes(ordered) != info->n_classes) {
-        g_set_error(error, DIM_ERROR, DIM_ERROR_ARGUMENT,
-                    "%s: has pictures of \"%s\", no class of %s; expected only its classes",
-                    tool_settings_text(&t->settings, "data"),
-                    dim_dataset_class_name(ordered, info->n_classes), from);
-        good = FALSE;
-    }
+    const int kept = dim_dataset_n_classes(t->dataset), n = dim_dataset_n_classes(read);
+    if (kept < n || kept < info->n_classes)
+        tool_train_say(t, "%d of the %d classes of %s, and %d new", kept, info->n_classes, from,
+                       n - kept);
     dim_dataset_free(&read);
     dim_model_info_free(&info);
-    return good;
+    return read_into(t, task, error);
 }
 
 /* Labels are those that the training was begun with, whatever is in the data by now. */

@@ -27,6 +27,15 @@ def header(data):
     return json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])
 
 
+def rows(data, name):
+    """A matrix of a safetensors file."""
+    entry = header(data)[name]
+    begin, end = (8 + struct.unpack("<Q", data[:8])[0] + offset for offset in entry["data_offsets"])
+    values = struct.unpack(f"<{(end - begin) // 4}f", data[begin:end])
+    d = entry["shape"][1]
+    return [values[i:i + d] for i in range(0, len(values), d)]
+
+
 class Train(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -439,13 +448,26 @@ class Train(unittest.TestCase):
         shutil.rmtree(self.path("weak"))
         self.dim("train", "--output", "strong", "--steps", 3)
 
+    def test_from_other_classes(self):
+        """Labels go by name: a class that is gone takes its row along, one that is new starts as the mean of the old ones."""
+        self.begin("old")
         shutil.copytree(self.data, self.path("data"))
-        shutil.rmtree(self.path("data", "train", "moss"))
-        shutil.rmtree(self.path("data", "test", "moss"))
-        other = ["train", "--data", "data", "--output", "other", "--from", "strong/model", "--size", 64, "--steps", 2]
-        self.assertIn("moss", self.dim(*other, status=1).stderr)
-        os.rename(self.path("data", "train", "sky"), self.path("data", "train", "zebra"))
-        self.assertIn("data", self.dim(*other, status=1).stderr)
+        for split in ("train", "test"):
+            shutil.rmtree(self.path("data", split, "moss"))
+            os.rename(self.path("data", split, "sky"), self.path("data", split, "aspic"))
+        done = self.dim("train", "--data", "data", "--output", "new", "--from", "old/model", "--size", 32, "--steps", 1, "--batch", 2,
+                        "--rate", "1e-12", "--decay", 0)
+        self.assertRegex(done.stdout, r"1 of the 3 classes of \S*old/model, and 1 new\n")
+        model = json.loads(self.read("new", "model", "model.json"))
+        self.assertEqual((model["classes"], model["unconditional_class"]), (["red sand", "aspic"], 2))
+        self.assertEqual(model["backbone"]["config"]["num_classes"], 2)
+        old, new = [rows(self.read(run, "model", "dim.safetensors"), "label_emb.weight") for run in ("old", "new")]
+        self.assertEqual((len(old), len(new)), (4, 3))
+        for row, wanted in zip(new, (old[1], [sum(column) / 3 for column in zip(*old[:3])], old[3])):
+            for value, expected in zip(row, wanted):
+                self.assertAlmostEqual(value, expected, delta=1e-6)
+        self.dim("info", "new/model", "--check")
+        self.dim("train", "--output", "new", "--steps", 2)
 
     # ---- dim codec
 

@@ -1,4 +1,4 @@
-/* A class more: the weights of a model with another row in its tables of labels.
+/* Other classes: the weights of a model with other rows in its tables of labels.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include <string.h>
@@ -13,22 +13,33 @@
 typedef struct {
     const DimTrainClass *class;
     const char *origin;
-    gint64 n_labels; /* before */
-    int n, grown;    /* tensors taken, tables of them */
+    gint64 n_labels;   /* before */
+    const int *labels; /* which of them each class takes; -1: the mean */
+    int n_classes;
+    int n, tables; /* tensors taken, tables of labels among them */
     const char **names;
     DimArray *arrays;
 } Copy;
 
-/* [K + 1, d] to [K + 2, d]: the new row before the last one. */
-static void grow(float *to, const float *from, gint64 n_labels, gint64 d)
+static void take_mean(float *to, const float *rows, gint64 n, gint64 d)
 {
-    memcpy(to, from, (gsize)(n_labels * d) * sizeof *to);
-    memcpy(to + (n_labels + 1) * d, from + n_labels * d, (gsize)d * sizeof *to);
     for (gint64 i = 0; i < d; i++) {
         double sum = 0;
-        for (gint64 k = 0; k < n_labels; k++)
-            sum += from[k * d + i];
-        to[n_labels * d + i] = (float)(sum / (double)n_labels);
+        for (gint64 k = 0; k < n; k++)
+            sum += rows[k * d + i];
+        to[i] = (float)(sum / (double)n);
+    }
+}
+
+/* Rows [K + 1, d] of before; the last one is that of "no class". */
+static void take_rows(float *to, const Copy *copy, const float *rows, gint64 d)
+{
+    for (int i = 0; i <= copy->n_classes; i++, to += d) {
+        const gint64 label = i < copy->n_classes ? copy->labels[i] : copy->n_labels;
+        if (label < 0)
+            take_mean(to, rows, copy->n_labels, d);
+        else
+            memcpy(to, rows + label * d, (gsize)d * sizeof *to);
     }
 }
 
@@ -51,15 +62,16 @@ static gboolean copy_tensor(Copy *copy, DimWeights *weights, const DimTensor *te
     g_autofree float *values = dim_weights_values(weights, tensor, error);
     if (!values)
         return FALSE;
-    sizes[0] += is_table;
+    if (is_table)
+        sizes[0] = copy->n_classes + 1;
     if (!dim_array_alloc(array, tensor->rank, sizes, error))
         return FALSE;
     copy->names[copy->n++] = tensor->name;
     if (is_table)
-        grow(array->data, values, copy->n_labels, sizes[1]);
+        take_rows(array->data, copy, values, sizes[1]);
     else
         memcpy(array->data, values, (gsize)tensor->count * sizeof *values);
-    copy->grown += is_table;
+    copy->tables += is_table;
     return TRUE;
 }
 
@@ -72,8 +84,8 @@ static gboolean copy_all(Copy *copy, DimWeights *weights, const char *file, GErr
     copy->arrays = g_new0(DimArray, n);
     for (int i = 0; good && i < n; i++)
         good = copy_tensor(copy, weights, dim_weights_tensor(weights, i), error);
-    if (good && !copy->grown)
-        good = dim_fail(error, DIM_ERROR_FORMAT, copy->origin, "no table of labels to extend");
+    if (good && !copy->tables)
+        good = dim_fail(error, DIM_ERROR_FORMAT, copy->origin, "no table of labels");
     good = good && dim_tensors_save(file, copy->n, copy->names, copy->arrays, error);
     for (int i = 0; i < n; i++)
         dim_array_clear(&copy->arrays[i]);
@@ -82,7 +94,8 @@ static gboolean copy_all(Copy *copy, DimWeights *weights, const char *file, GErr
     return good;
 }
 
-gboolean dim_train_add_class(const char *folder, const char *file, GError **error)
+gboolean dim_train_set_classes(const char *folder, int n, const int *labels, const char *file,
+                               GError **error)
 {
     DimModelSpec *spec = dim_model_spec_read(folder, error);
     DimWeights *weights = NULL;
@@ -92,7 +105,9 @@ gboolean dim_train_add_class(const char *folder, const char *file, GError **erro
         return FALSE;
     Copy copy = {.class = spec->net ? dim_train_class(spec->net->family) : NULL,
                  .origin = spec->info.folder,
-                 .n_labels = spec->info.n_labels};
+                 .n_labels = spec->info.n_labels,
+                 .labels = labels,
+                 .n_classes = n};
     if (!copy.class)
         good = dim_fail(error, DIM_ERROR_UNSUPPORTED, spec->info.folder,
                         "no backbone that can be trained");
