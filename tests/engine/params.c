@@ -12,7 +12,7 @@
 static DimModelInfo *starter(void)
 {
     g_autofree char *folder =
-        g_test_build_filename(G_TEST_DIST, "../../install/models/textures", NULL);
+        g_test_build_filename(G_TEST_DIST, "../golden/starter/model", NULL);
     DimModelInfo *info = dim_model_info_read(folder, NULL);
 
     g_assert_nonnull(info);

@@ -22,7 +22,7 @@ enum { CANCEL_MICROSECONDS = 300000 };
 
 static const char *const pixels = "../golden/dim/sample-v-2m",
                          *const rho = "../golden/dim/sample-20",
-                         *const starter = "../../install/models/textures";
+                         *const starter = "../golden/starter/model";
 
 /* The same bits over two runs, with one thread and with two, for every sampler; others for another
  * seed, class or guidance. */

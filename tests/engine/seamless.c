@@ -312,7 +312,7 @@ static void test_sizes(void)
         {1000, 1000, DIM_UPSAMPLE_AUTO, DIM_SEAMLESS_BOTH, 1024, 1024},
     };
     g_autofree char *folder =
-        g_test_build_filename(G_TEST_DIST, "../../install/models/textures", NULL);
+        g_test_build_filename(G_TEST_DIST, "../golden/starter/model", NULL);
     DimModelInfo *info = dim_model_info_read(folder, NULL);
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -354,7 +354,7 @@ static void test_cropped(void)
     DimParams params;
     float whole[HEIGHT][WIDTH][3], part[CROPPED_HEIGHT][CROPPED_WIDTH][3];
 
-    runs_open(&f, "../../install/models/textures", 1);
+    runs_open(&f, "../golden/starter/model", 1);
     dim_params_init(&params, dim_model_info(f.model));
     params.steps = 2;
     params.upsample = DIM_UPSAMPLE_OFF;
@@ -381,7 +381,7 @@ static void test_cropped(void)
 static void test_memory(void)
 {
     g_autofree char *folder =
-        g_test_build_filename(G_TEST_DIST, "../../install/models/textures", NULL);
+        g_test_build_filename(G_TEST_DIST, "../golden/starter/model", NULL);
     DimModelInfo *info = dim_model_info_read(folder, NULL);
     g_autoptr(GError) error = NULL;
     DimParams params;
@@ -445,7 +445,7 @@ static void test_seam(void)
     Runs f;
     DimParams params;
 
-    runs_open(&f, "../../install/models/textures", 2);
+    runs_open(&f, "../golden/starter/model", 2);
     dim_params_init(&params, dim_model_info(f.model));
     params.steps = 10;
     const double off = seam(&f, &params, labels, 6);

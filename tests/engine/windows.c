@@ -202,7 +202,7 @@ static void test_progress(void)
 static void test_memory(void)
 {
     g_autofree char *folder =
-        g_test_build_filename(G_TEST_DIST, "../../install/models/textures", NULL);
+        g_test_build_filename(G_TEST_DIST, "../golden/starter/model", NULL);
     DimModelInfo *info = dim_model_info_read(folder, NULL);
     DimEstimate whole, windows;
     DimParams params;

@@ -61,7 +61,7 @@ static void link_to(const char *target, const char *name)
 static void make_folders(void)
 {
     g_autofree char *root = g_dir_make_tmp("dim-panel-XXXXXX", NULL);
-    g_autofree char *textures = g_build_filename(source_root(), "install/models/textures", NULL);
+    g_autofree char *textures = g_build_filename(source_root(), "tests/golden/starter/model", NULL);
     g_autofree char *tiny = g_build_filename(source_root(), "tests/golden/dim/sample-10", NULL);
 
     g_assert_nonnull(root);
@@ -80,7 +80,7 @@ static void make_folders(void)
 void kit_model_that(const char *name, const char *key, gboolean value)
 {
     const char *files[] = {"codec.safetensors", "dim.safetensors"};
-    g_autofree char *textures = g_build_filename(source_root(), "install/models/textures", NULL);
+    g_autofree char *textures = g_build_filename(source_root(), "tests/golden/starter/model", NULL);
     g_autofree char *folder = g_build_filename(own_root(), "models", name, NULL);
     g_autofree char *described = g_build_filename(textures, "model.json", NULL);
     g_autofree char *file = g_build_filename(folder, "model.json", NULL);

@@ -11,7 +11,7 @@ typedef struct {
     DimPanel *panel;
 } Kit;
 
-/* Exits 77 where there is no display. Models: "textures" (the default one, native 128, grid 16) and
+/* Exits 77 where there is no display. Models: "textures" (by its name the default one; 15 classes, native 128, grid 16) and
  * "tiny" (native 16, 10 classes "class 0".., 50 steps). The user's folders are empty ones. */
 void kit_init(int *argc, char ***argv);
 
