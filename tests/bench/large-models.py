@@ -137,6 +137,7 @@ def show(name, imported, bench, peak):
 def main():
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the files go, too
+    os.makedirs(options.folder, exist_ok=True)
     if shutil.disk_usage(options.folder).free < DISK:
         print(f"large-models.py: {options.folder} has less than {DISK / 1e9:.0f} GB left")
         return 77
