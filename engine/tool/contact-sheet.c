@@ -24,7 +24,6 @@ void tool_sheet_init(ToolSheet *sheet, const DimModelInfo *info, int **labels)
     *sheet =
         (ToolSheet){.n_rows = CLAMP(info->n_labels, 1, CLASSES_MAX), .n_seeds = SEEDS, .repeat = 1};
     dim_params_init(&sheet->params, info);
-    sheet->params.upsample = DIM_UPSAMPLE_OFF;
     *labels = g_new(int, sheet->n_rows);
     for (int i = 0; i < sheet->n_rows; i++)
         (*labels)[i] = info->n_labels > 0 ? i : -1;

@@ -70,6 +70,11 @@ def main():
                     x = GAP + c * (96 + GAP) + tile % 2 * 48
                     y = GAP + r * (64 + CAPTION) + CAPTION - GAP + tile // 2 * 32
                     assert cut(rows, x, y, 48, 32) == picture, (name, c, tile)
+        # Above the native size, with all that the model does there by itself.
+        large = ("--size", "208x192", "--steps", "2")
+        run("sheet", "--model", model, "--classes", "grass", "--seeds", "1", *large, "-o", sheet)
+        run("sample", "--model", model, "--class", "grass", "--seed", "0", *large, "-o", one)
+        assert cut(pixels(sheet), GAP, CAPTION, 208, 192) == pixels(one)
         before = os.stat(sheet).st_mtime_ns
         for args, status, word in ((("--classes", "nope"), 1, "nope"), (("--size", "3"), 2, "--size"),
                                    (("--seeds", "0"), 2, "--seeds"), (("--seamless", "z"), 2, "--seamless"), (("--windows", "z"), 2, "--windows"),
