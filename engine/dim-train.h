@@ -136,12 +136,12 @@ gboolean    dim_trainer_export    (DimTrainer *trainer, const char *file, const 
 /* Another number of steps in all (>= 1), which the learning rate follows from here on. */
 void        dim_trainer_aim       (DimTrainer *trainer, gint64 steps);
 
-/* ---- other classes ------------------------------------------------------------------------------------- */
+/* ---- weights to start from ----------------------------------------------------------------------------- */
 
-/* The weights of the backbone of `folder` for n other classes, as F32: each table of labels has a row for each of them and one for
- * "no class", which is kept. `labels` [n]: whose row of `folder` a class starts with, 0..K-1, or -1, the mean of all K. Atomically.
- * DIM_ERROR_UNSUPPORTED for a family that is not trained. */
-gboolean dim_train_set_classes (const char *folder, int n, const int *labels, const char *file, GError **error);
+/* The weights of the backbone of `folder`, as F32, in `file`; atomically. With `labels` [n] for n other classes: each table of labels
+ * has a row for each of them and one for "no class", which is kept; labels[i] is whose row of `folder` a class starts with, 0..K-1, or
+ * -1, the mean of all K. `labels` NULL: for the same. DIM_ERROR_UNSUPPORTED for a family that is not trained. */
+gboolean dim_train_copy_weights (const char *folder, int n, const int *labels, const char *file, GError **error);
 
 /* What a model can do already: latents that it made itself, and itself to ask. */
 typedef struct DimReplay DimReplay;

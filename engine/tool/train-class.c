@@ -304,16 +304,16 @@ static void describe(json_t *model, const DimModelInfo *info, const char *name)
         json_object_set_new(model, "unconditional_class", json_integer(info->n_labels + 1));
 }
 
-/* The weights for a class more, behind those that are there. */
-static gboolean add_label(const DimModelInfo *info, const char *from, const char *file,
-                          GError **error)
+/* The weights as they are, or for a class more, behind those that are there. */
+static gboolean copy_weights(const DimModelInfo *info, const char *file, gboolean more,
+                             GError **error)
 {
     const int n = (int)info->n_labels;
-    g_autofree int *labels = g_new(int, n + 1);
+    g_autofree int *labels = more ? g_new(int, n + 1) : NULL;
 
-    for (int i = 0; i <= n; i++)
+    for (int i = 0; more && i <= n; i++)
         labels[i] = i < n ? i : -1;
-    return dim_train_set_classes(from, n + 1, labels, file, error);
+    return dim_train_copy_weights(info->folder, n + 1, labels, file, error);
 }
 
 /* A copy of the model in `folder`, as it is or with a class more. model.json comes last. */
@@ -330,8 +330,7 @@ static gboolean make_copy(const ToolTrain *t, const char *folder, gboolean more,
     json_t *autoencoder = model && make_folder(folder, error)
                               ? tool_train_copy_autoencoder(from, folder, error)
                               : NULL;
-    gboolean good = autoencoder && (more ? add_label(info, from, weights, error)
-                                         : tool_train_copy_weights(info, model, weights, error));
+    gboolean good = autoencoder && copy_weights(info, weights, more, error);
     if (good) {
         json_object_set(model, "autoencoder", autoencoder);
         json_object_set_new(json_object_get(model, "backbone"), "weights",

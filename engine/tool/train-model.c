@@ -91,37 +91,6 @@ gboolean tool_train_adopt(ToolSettings *settings, const json_t *given, GError **
     return good;
 }
 
-/* Every tensor as F32, whatever format it is in: the trainer looks for them beside model.json. */
-gboolean tool_train_copy_weights(const DimModelInfo *info, const json_t *model, const char *to,
-                                 GError **error)
-{
-    const char *spelt =
-        json_string_value(json_object_get(json_object_get(model, "backbone"), "weights"));
-    g_autofree char *file = g_build_filename(info->folder, spelt, NULL);
-    DimWeights *weights = dim_weights_open(file, error);
-    const int n = weights ? dim_weights_count(weights) : 0;
-    g_autofree const char **names = g_new0(const char *, n + 1);
-    g_autofree DimArray *arrays = g_new0(DimArray, n + 1);
-    gboolean good = weights != NULL;
-    int copied = 0;
-
-    for (int i = 0; good && i < n; i++) {
-        const DimTensor *t = dim_weights_tensor(weights, i);
-        if (t->rank > (int)G_N_ELEMENTS(arrays->sizes) || !strchr("FB", t->dtype[0]) ||
-            t->count < 1 || !strcmp(t->dtype, "BOOL"))
-            continue; /* counters and the like, no weights */
-        names[copied] = t->name;
-        good = dim_array_alloc(&arrays[copied], t->rank, t->sizes, error) &&
-               dim_weights_read_f32(weights, t, arrays[copied].data, error);
-        copied++;
-    }
-    good = good && dim_tensors_save(to, copied, names, arrays, error);
-    for (int i = 0; i < copied; i++)
-        dim_array_clear(&arrays[i]);
-    dim_weights_close(&weights);
-    return good;
-}
-
 /* ---- the autoencoder ---- */
 
 gboolean tool_copy_file(const char *from, const char *to, GError **error)
@@ -330,8 +299,8 @@ static int *find_labels(const DimModelInfo *info, const json_t *classes)
 }
 
 /* The weights of the model to start from, for the classes of the new one. */
-static gboolean take_weights(const DimModelInfo *info, const json_t *old, const json_t *classes,
-                             const char *file, GError **error)
+static gboolean take_weights(const DimModelInfo *info, const json_t *classes, const char *file,
+                             GError **error)
 {
     const int n = (int)json_array_size(classes);
     g_autofree int *labels = find_labels(info, classes);
@@ -339,8 +308,7 @@ static gboolean take_weights(const DimModelInfo *info, const json_t *old, const 
 
     for (int i = 0; i < n; i++)
         same = same && labels[i] == i;
-    return same ? tool_train_copy_weights(info, old, file, error)
-                : dim_train_set_classes(info->folder, n, labels, file, error);
+    return dim_train_copy_weights(info->folder, n, same ? NULL : labels, file, error);
 }
 
 /* The model that "from" names is what training starts from. Its noise schedule is kept with the
@@ -353,7 +321,7 @@ static gboolean start_from(const char *folder, const char *from, json_t *model, 
     json_t *schedule = json_object_get(old, "noise_schedule");
     const json_t *asked = json_object_get(model, "noise_schedule");
     const gboolean good =
-        old && take_weights(info, old, json_object_get(model, "classes"), target, error);
+        old && take_weights(info, json_object_get(model, "classes"), target, error);
 
     if (json_equal(json_object_get(schedule, "type"), json_object_get(asked, "type")))
         json_object_set(model, "noise_schedule", schedule);

@@ -29,8 +29,6 @@ char *tool_train_class_name(const char *raw);
 /* What a class of one's own needs, of a model's folder; each NULL or FALSE with an error. */
 json_t *tool_train_load_model(const char *folder, GError **error);
 json_t *tool_train_copy_autoencoder(const char *from, const char *to, GError **error);
-gboolean tool_train_copy_weights(const DimModelInfo *info, const json_t *model, const char *to,
-                                 GError **error);
 gboolean tool_copy_file(const char *from, const char *to, GError **error);
 /* The texts of the settings into a model.json that is there. */
 gboolean tool_train_update_texts(const char *folder, const ToolSettings *settings, GError **error);

@@ -1,4 +1,5 @@
-/* Other classes: the weights of a model with other rows in its tables of labels.
+/* A model's weights to start a training from, with other rows in its tables of labels where its
+ * classes are others.
  *
  * SPDX-License-Identifier: LGPL-3.0-or-later */
 #include <string.h>
@@ -14,7 +15,7 @@ typedef struct {
     const DimTrainClass *class;
     const char *origin;
     gint64 n_labels;   /* before */
-    const int *labels; /* which of them each class takes; -1: the mean */
+    const int *labels; /* which of them each class takes; -1: the mean. NULL: as they are */
     int n_classes;
     int n, tables; /* tensors taken, tables of labels among them */
     const char **names;
@@ -46,7 +47,7 @@ static void take_rows(float *to, const Copy *copy, const float *rows, gint64 d)
 static gboolean copy_tensor(Copy *copy, DimWeights *weights, const DimTensor *tensor,
                             GError **error)
 {
-    const gboolean is_table = copy->class->is_label_table(tensor->name);
+    const gboolean is_table = copy->labels && copy->class->is_label_table(tensor->name);
     DimArray *array = &copy->arrays[copy->n];
     gint64 sizes[G_N_ELEMENTS(array->sizes)];
 
@@ -59,19 +60,18 @@ static gboolean copy_tensor(Copy *copy, DimWeights *weights, const DimTensor *te
                         "tensor \"%s\" has no %" G_GINT64_FORMAT
                         " rows; expected one for each class and one for none",
                         tensor->name, copy->n_labels + 1);
-    g_autofree float *values = dim_weights_values(weights, tensor, error);
-    if (!values)
-        return FALSE;
     if (is_table)
         sizes[0] = copy->n_classes + 1;
     if (!dim_array_alloc(array, tensor->rank, sizes, error))
         return FALSE;
     copy->names[copy->n++] = tensor->name;
-    if (is_table)
-        take_rows(array->data, copy, values, sizes[1]);
-    else
-        memcpy(array->data, values, (gsize)tensor->count * sizeof *values);
-    copy->tables += is_table;
+    if (!is_table)
+        return dim_weights_read_f32(weights, tensor, array->data, error);
+    g_autofree float *rows = dim_weights_values(weights, tensor, error);
+    if (!rows)
+        return FALSE;
+    take_rows(array->data, copy, rows, sizes[1]);
+    copy->tables++;
     return TRUE;
 }
 
@@ -84,7 +84,7 @@ static gboolean copy_all(Copy *copy, DimWeights *weights, const char *file, GErr
     copy->arrays = g_new0(DimArray, n);
     for (int i = 0; good && i < n; i++)
         good = copy_tensor(copy, weights, dim_weights_tensor(weights, i), error);
-    if (good && !copy->tables)
+    if (good && copy->labels && !copy->tables)
         good = dim_fail(error, DIM_ERROR_FORMAT, copy->origin, "no table of labels");
     good = good && dim_tensors_save(file, copy->n, copy->names, copy->arrays, error);
     for (int i = 0; i < n; i++)
@@ -94,8 +94,8 @@ static gboolean copy_all(Copy *copy, DimWeights *weights, const char *file, GErr
     return good;
 }
 
-gboolean dim_train_set_classes(const char *folder, int n, const int *labels, const char *file,
-                               GError **error)
+gboolean dim_train_copy_weights(const char *folder, int n, const int *labels, const char *file,
+                                GError **error)
 {
     DimModelSpec *spec = dim_model_spec_read(folder, error);
     DimWeights *weights = NULL;
@@ -111,7 +111,7 @@ gboolean dim_train_set_classes(const char *folder, int n, const int *labels, con
     if (!copy.class)
         good = dim_fail(error, DIM_ERROR_UNSUPPORTED, spec->info.folder,
                         "no backbone that can be trained");
-    else if (copy.n_labels < 1)
+    else if (labels && copy.n_labels < 1)
         good = dim_fail(error, DIM_ERROR_UNSUPPORTED, spec->info.folder,
                         "a backbone without classes; expected one or more");
     good = good && (weights = dim_model_spec_open_weights(spec, spec->net_weights, error)) &&
