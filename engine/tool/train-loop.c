@@ -88,17 +88,22 @@ static void show(Loop *l)
 
 /* ---- files ---- */
 
+static gboolean export(const ToolTrain *t, GError **error)
+{
+    const char *type = tool_settings_text(&t->settings, "store");
+
+    return dim_trainer_export(t->trainer, t->folder.weights,
+                              g_str_equal(type, "bf16") ? "BF16" : "F32", error);
+}
+
 /* The checkpoint first: without one, weights in the model folder would be taken for where to start
  * from. */
 static gboolean save(Loop *l, GError **error)
 {
     ToolTrain *t = l->train;
-    const char *type = tool_settings_text(&t->settings, "store");
 
     l->saved = g_get_monotonic_time();
-    return dim_trainer_save(t->trainer, t->folder.checkpoint, error) &&
-           dim_trainer_export(t->trainer, t->folder.weights,
-                              g_str_equal(type, "bf16") ? "BF16" : "F32", error) &&
+    return dim_trainer_save(t->trainer, t->folder.checkpoint, error) && export(t, error) &&
            tool_train_plot(tool_train_log_rows(t->log), t->folder.plot, error);
 }
 
@@ -239,6 +244,9 @@ gboolean tool_train_loop(ToolTrain *train, gboolean *stopped, GError **error)
     gboolean stop = FALSE;
 
     begin(&l, train);
+    /* Of one that is over: --store may ask for another type now. */
+    if (l.row.step >= l.steps && tool_train_leads(train) && !export(train, error))
+        return FALSE;
     train->task.per_million = (int)((double)l.row.step / (double)l.steps * 1e6);
     tool_progress_task(train->progress, "training", &train->task);
     while (!stop && l.row.step < l.steps) {
