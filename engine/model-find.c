@@ -11,15 +11,22 @@
 
 enum { MAX_SHOWN = 8 };
 
-static void add_beside_executable(GPtrArray *roots)
+/* Beside the program, and where its installation prefix would have them: any folder above it may be
+ * that one, a plug-in's as much as a tool's. */
+static void add_of_executable(GPtrArray *roots)
 {
     g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
+    g_autofree char *folder = program ? g_path_get_dirname(program) : NULL;
 
-    if (!program)
+    if (!folder)
         return;
-    g_autofree char *folder = g_path_get_dirname(program);
     g_ptr_array_add(roots, g_build_filename(folder, "models", NULL));
-    g_ptr_array_add(roots, g_build_filename(folder, "..", "share", "gimp-dim", "models", NULL));
+    while (folder[1]) {
+        char *above = g_path_get_dirname(folder);
+        g_free(folder);
+        folder = above;
+        g_ptr_array_add(roots, g_build_filename(folder, "share", "gimp-dim", "models", NULL));
+    }
 }
 
 /* The folders that hold model folders, in the order of the search. */
@@ -36,7 +43,7 @@ static GPtrArray *search_path(void)
     g_ptr_array_add(roots, g_build_filename(g_get_user_data_dir(), "gimp-dim", "models", NULL));
     for (int i = 0; system[i]; i++)
         g_ptr_array_add(roots, g_build_filename(system[i], "gimp-dim", "models", NULL));
-    add_beside_executable(roots);
+    add_of_executable(roots);
     return roots;
 }
 

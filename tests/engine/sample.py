@@ -319,6 +319,15 @@ class Sample(Program):
         self.assertIn("tiled", notes)
         self.assertIn("any more", notes)
 
+    def test_own_prefix(self):
+        """Models of the prefix that the program lies in, however deep, are found without being told of."""
+        shutil.copytree(MODEL, self.path("prefix/share/gimp-dim/models/own"))
+        program = self.path("prefix/lib/gimp/3.0/plug-ins/dim/dim")
+        os.makedirs(os.path.dirname(program))
+        shutil.copy(DIM, program)
+        self.assertEqual(subprocess.run([program, "info", "own"], capture_output=True).returncode, 0)
+        self.assertNotEqual(subprocess.run([DIM, "info", "own"], capture_output=True).returncode, 0)
+
     def test_interrupt(self):
         """Ctrl-C ends a long run within a moment, with one line, and nothing is left."""
         for seconds in (0.0, 0.3, 1.5):
