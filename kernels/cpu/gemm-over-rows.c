@@ -24,6 +24,7 @@ typedef struct {
     GemmRows a, b;
     int64_t first, depth;  /* rows at hand */
     int64_t tiles, panels; /* of a unit of work */
+    int64_t strip;         /* panels of b that are packed together */
     float *packed;         /* b, panels [GEMM_DEPTH][GEMM_COLUMNS] */
     float *groups;         /* of a, one a thread, tiles [GEMM_DEPTH][GEMM_ROWS] */
 } Product;
@@ -108,14 +109,19 @@ static inline __attribute__((always_inline)) void pack(const Product *p, const G
 
 enum { STRIP_PANELS = STRIP_BYTES / sizeof(float) / GEMM_COLUMNS };
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Units are strips of b. */
 static void pack_part(const void *op, int64_t first, int64_t last, int thread)
 {
     const Product *p = op;
     const int64_t panels = gemm_panels(p->b.columns);
-    for (int64_t i = first * STRIP_PANELS; i < last * STRIP_PANELS; i += STRIP_PANELS)
+    for (int64_t i = first * p->strip; i < last * p->strip; i += p->strip)
         pack(p, &p->b, p->packed + i * GEMM_DEPTH * GEMM_COLUMNS, GEMM_COLUMNS, i * GEMM_COLUMNS,
-             panels - i < STRIP_PANELS ? panels - i : STRIP_PANELS, NULL);
+             least(panels - i, p->strip), NULL);
 }
 
 static int64_t units_across(const Product *p)
@@ -171,6 +177,7 @@ static void share(Product *p, int n_threads)
 {
     p->tiles = GROUP_TILES;
     p->panels = gemm_panels(p->b.columns);
+    p->strip = least(parts_of(p->panels, n_threads), STRIP_PANELS);
     while (n_threads > 1 && units_down(p) * units_across(p) < THREAD_UNITS * n_threads)
         if (p->tiles > LEAST_TILES)
             p->tiles = (p->tiles + 1) / 2;
@@ -186,11 +193,12 @@ void DK_SIMD(gemm_over_rows)(DkDevice *dev, float *y, int64_t y_stride, float *s
     Product p = {.y = y, .sums = sums, .y_stride = y_stride, .a = a, .b = b, .packed = room};
     p.groups = room + packed_floats(b);
     share(&p, dev->n_threads);
-    const int64_t strips = parts_of(gemm_panels(b.columns), STRIP_PANELS);
+    const int64_t strips = parts_of(gemm_panels(b.columns), p.strip);
     for (; p.first < rows && !dk_stopped(dev); p.first += GEMM_DEPTH) {
         p.depth = rows - p.first < GEMM_DEPTH ? rows - p.first : GEMM_DEPTH;
         const double work = (double)(p.tiles * GEMM_ROWS * p.panels * GEMM_COLUMNS * p.depth);
-        dk_cpu_parallel(dev, strips, 0.2 * STRIP_BYTES / 4 * GEMM_DEPTH, pack_part, &p);
+        dk_cpu_parallel(dev, strips, 0.2 * (double)(p.strip * GEMM_COLUMNS * GEMM_DEPTH), pack_part,
+                        &p);
         dk_cpu_parallel(dev, units_down(&p) * units_across(&p), work * GEMM_NS, multiply_part, &p);
     }
 }

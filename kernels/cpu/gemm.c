@@ -9,8 +9,15 @@
 #include "kernels/cpu/vec-math.h"
 
 /* A unit of work: columns in panels, where threads share them and where a row goes on beyond
- * GEMM_DEPTH, so that what is added up stays in the second cache. */
-enum { UNIT_PANELS = 16, DEEP_PANELS = 24 };
+ * GEMM_DEPTH, so that what is added up stays in the second cache. With fewer units a thread than
+ * THREAD_UNITS it counts that each gets as many, if they do not become smaller than LEAST. */
+enum {
+    UNIT_PANELS = 16,
+    DEEP_PANELS = 24,
+    LEAST_PANELS = 64 / GEMM_COLUMNS,
+    LEAST_ROWS = 24,
+    THREAD_UNITS = 8
+};
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
@@ -214,7 +221,7 @@ static void copy_row(const GemmProduct *p, float *block, int64_t i, int64_t k, i
 static GemmAhead next_block(const GemmProduct *p, int64_t first, int64_t panel, int64_t k)
 {
     const bool last = k == p->depth;
-    const int64_t row = last ? first + GEMM_BLOCK : first, left = dk_rows(p->y) - row;
+    const int64_t row = last ? first + p->unit_rows : first, left = dk_rows(p->y) - row;
     if (p->run < p->depth || left <= 0 || (last && panel + p->panels < gemm_panels(p->w->n)))
         return (GemmAhead){.n = 0};
     const float *data = p->source(p->from, row, 0);
@@ -224,15 +231,14 @@ static GemmAhead next_block(const GemmProduct *p, int64_t first, int64_t panel, 
     const int64_t floats = last ? p->depth : p->depth - k;
     return (GemmAhead){.data = data + (last ? 0 : k),
                        .stride = second - data,
-                       .n = left < GEMM_BLOCK ? left : GEMM_BLOCK,
+                       .n = left < p->unit_rows ? left : p->unit_rows,
                        .floats = floats < GEMM_DEPTH ? floats : GEMM_DEPTH};
 }
 
-/* Rows first.. and panels from `panel` on; the last tile's missing rows hold what was there before.
- */
+/* Rows first.. and panels from `panel` on; the last tile's missing rows are 0. */
 static void unit(const GemmProduct *p, int64_t first, int64_t panel, float *block)
 {
-    const int64_t left = dk_rows(p->y) - first, rows = left < GEMM_BLOCK ? left : GEMM_BLOCK;
+    const int64_t left = dk_rows(p->y) - first, rows = left < p->unit_rows ? left : p->unit_rows;
     const int64_t column = panel * GEMM_COLUMNS, end = column + p->panels * GEMM_COLUMNS;
     const int64_t columns = (end < p->w->n ? end : p->w->n) - column;
     for (int64_t k = 0; k < p->depth; k += GEMM_DEPTH) {
@@ -247,6 +253,8 @@ static void unit(const GemmProduct *p, int64_t first, int64_t panel, float *bloc
             copy_row(p, block + r * GEMM_DEPTH, first + r, k, depth);
             vec_round_operands(block + r * GEMM_DEPTH, depth, p->w->products);
         }
+        for (int64_t r = rows; r % GEMM_ROWS; r++)
+            memset(block + r * GEMM_DEPTH, 0, (size_t)depth * sizeof *block);
         DK_SIMD(gemm_block)
         (dk_row(p->y, first) + column, p->y.row_stride, block, rows,
          p->w->data + (panel * p->depth + k) * GEMM_COLUMNS, p->depth * GEMM_COLUMNS, depth,
@@ -254,9 +262,14 @@ static void unit(const GemmProduct *p, int64_t first, int64_t panel, float *bloc
     }
 }
 
+static int64_t parts_of(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
 static int64_t units_across(const GemmProduct *p)
 {
-    return (gemm_panels(p->w->n) + p->panels - 1) / p->panels;
+    return parts_of(gemm_panels(p->w->n), p->panels);
 }
 
 static void part(const void *op, int64_t first, int64_t last, int thread)
@@ -264,21 +277,36 @@ static void part(const void *op, int64_t first, int64_t last, int thread)
     const GemmProduct *p = op;
     float *block = p->blocks + (int64_t)thread * GEMM_BLOCK * GEMM_DEPTH;
     for (int64_t i = first; i < last; i++)
-        unit(p, i / units_across(p) * GEMM_BLOCK, i % units_across(p) * p->panels, block);
+        unit(p, i / units_across(p) * p->unit_rows, i % units_across(p) * p->panels, block);
+}
+
+/* Narrower units first: a block of a is copied for each, which is less than going past the panels
+ * once more. */
+static void share(GemmProduct *p, int n_threads)
+{
+    const int64_t rows = dk_rows(p->y), panels = gemm_panels(p->w->n);
+    int64_t down = parts_of(rows, GEMM_BLOCK), across = parts_of(panels, UNIT_PANELS);
+    if (down * across < THREAD_UNITS * n_threads) {
+        while (down * across % n_threads && (across + 1) * LEAST_PANELS <= panels)
+            across++;
+        while (down * across % n_threads && (down + 1) * LEAST_ROWS <= rows)
+            down++;
+    }
+    p->panels = parts_of(panels, across);
+    p->unit_rows = parts_of(parts_of(rows, down), GEMM_ROWS) * GEMM_ROWS;
 }
 
 void DK_SIMD(gemm_product)(DkDevice *dev, GemmProduct *p)
 {
+    p->unit_rows = GEMM_BLOCK;
     /* A block of a is copied once for all columns where nobody else wants some of them. */
-    p->panels = dev->n_threads > 1      ? UNIT_PANELS
-                : p->depth > GEMM_DEPTH ? DEEP_PANELS
-                                        : gemm_panels(p->w->n);
-    const int64_t rows = dk_rows(p->y), n = (rows + GEMM_BLOCK - 1) / GEMM_BLOCK * units_across(p);
-    const size_t bytes = (size_t)dev->n_threads * GEMM_BLOCK * GEMM_DEPTH * sizeof(float);
-    p->blocks = dk_scratch(dev, bytes);
+    p->panels = p->depth > GEMM_DEPTH ? DEEP_PANELS : gemm_panels(p->w->n);
+    if (dev->n_threads > 1)
+        share(p, dev->n_threads);
+    p->blocks = dk_scratch(dev, (size_t)dev->n_threads * GEMM_BLOCK * GEMM_DEPTH * sizeof(float));
     if (!p->blocks)
         return;
-    memset(p->blocks, 0, bytes);
+    const int64_t rows = dk_rows(p->y), n = parts_of(rows, p->unit_rows) * units_across(p);
     const double work = (double)rows * (double)p->w->n * (double)p->depth;
     dk_cpu_parallel(dev, n, work / (double)n * GEMM_NS, part, p);
 }

@@ -73,9 +73,9 @@ typedef struct {
     int64_t depth, run;
     const float *(*source)(const void *from, int64_t row, int64_t run);
     const void *from;
-    /* Set by gemm_product: a block of a for each thread, and the panels of a unit of work. */
+    /* Set by gemm_product: a block of a for each thread, and rows and panels of a unit of work. */
     float *blocks;
-    int64_t panels;
+    int64_t unit_rows, panels;
 } GemmProduct;
 void DK_SIMD(gemm_product)(DkDevice *dev, GemmProduct *product);
 
