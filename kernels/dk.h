@@ -80,6 +80,11 @@ void dk_device_close(
 /* One line for people: back end, instruction set, threads. Borrowed. */
 const char *dk_device_describe(const DkDevice *dev);
 int dk_device_threads(const DkDevice *dev);
+/* Work of the host that is no operation: part (data, i) for 0 <= i < n on the device's threads, in
+ * any order and several at a time; no more of them once the device is told to stop. `ns` is what
+ * one takes, roughly. */
+void dk_host_each(DkDevice *dev, int64_t n, double ns, void (*part)(void *data, int64_t i),
+                  void *data);
 /* What the card or its driver said of the last DK_DEVICE_FAILED; "": nothing. Borrowed. */
 const char *dk_device_problem(const DkDevice *dev);
 

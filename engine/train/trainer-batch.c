@@ -19,6 +19,9 @@ typedef struct {
 
 enum { K_TIME, K_DROP, K_REPLAY };
 
+/* What a number takes on one thread, to judge by whether others are worth waking. */
+enum { CROP_NS = 5, NOISE_NS = 60 };
+
 /* The training step n, 1..timesteps. */
 static int draw_time(const DimTrainer *t, const Luck *luck)
 {
@@ -74,27 +77,60 @@ static int count_replayed(const DimTrainer *t, gint64 index, gboolean test)
     return test ? 0 : (int)CLAMP(left, 0, t->micro);
 }
 
-/* Crops of the micro-batch and, where the backbone works on latents, what they are encoded to; the
- * first `replayed` are latents already. */
-static gboolean draw_latents(DimTrainer *t, gint64 index, gboolean test, int replayed, int *labels,
-                             GError **error)
+/* A micro-batch on its way: its first sample's index, and what is drawn for each of them. */
+typedef struct {
+    DimTrainer *t;
+    gint64 index;
+    gboolean test;
+    int replayed; /* the first ones, which are latents already */
+    int *drawn;   /* the picture's class */
+    gint64 *labels;
+    double *times, *terms;
+} Feed;
+
+static void draw_crop(void *data, gint64 k)
 {
+    const Feed *f = data;
+    const gint64 i = f->replayed + k, pixels = 3 * (gint64)f->t->size * f->t->size;
+
+    f->drawn[i] = dim_dataset_crop(f->t->dataset, f->t->params.seed, f->index + i, f->test,
+                                   f->t->crops.data + i * pixels);
+}
+
+/* Crops and, where the backbone works on latents, what they are encoded to. */
+static gboolean draw_latents(const Feed *f, GError **error)
+{
+    DimTrainer *t = f->t;
     const gint64 pixels = 3 * (gint64)t->size * t->size;
     const gint64 count = (gint64)t->latent[0] * t->latent[1] * t->latent[2];
 
-    memset(t->crops.data, 0, (gsize)(replayed * pixels) * sizeof *t->crops.data);
-    for (int i = replayed; i < t->micro; i++)
-        labels[i] = dim_dataset_crop(t->dataset, t->params.seed, index + i, test,
-                                     t->crops.data + i * pixels);
-    if (replayed < t->micro &&
+    memset(t->crops.data, 0, (gsize)(f->replayed * pixels) * sizeof *t->crops.data);
+    dk_host_each(t->dk, t->micro - f->replayed, CROP_NS * (double)pixels, draw_crop, (void *)f);
+    if (f->replayed < t->micro &&
         !t->spec->autoencoder->encode(t->dk, t->encoder, &t->crops, &t->z, NULL, error))
         return FALSE;
-    for (int i = 0; i < replayed; i++) {
-        const gint64 at = dim_random_below(t->params.seed, DIM_RANDOM_TRAIN, index + i, K_REPLAY,
+    for (int i = 0; i < f->replayed; i++) {
+        const gint64 at = dim_random_below(t->params.seed, DIM_RANDOM_TRAIN, f->index + i, K_REPLAY,
                                            dim_replay_count(t->replay, FALSE));
-        labels[i] = dim_replay_latent(t->replay, at, FALSE, t->z.data + i * count);
+        f->drawn[i] = dim_replay_latent(t->replay, at, FALSE, t->z.data + i * count);
     }
     return TRUE;
+}
+
+static void draw_noise(void *data, gint64 i)
+{
+    const Feed *f = data;
+    DimTrainer *t = f->t;
+    const gint64 count = (gint64)t->latent[0] * t->latent[1] * t->latent[2];
+    const Luck luck = {t->params.seed, f->index + i, f->test ? DIM_RANDOM_TEST : DIM_RANDOM_TRAIN,
+                       f->test ? DIM_RANDOM_TEST_NOISE : DIM_RANDOM_TRAIN_NOISE};
+    const int n = draw_time(t, &luck);
+
+    f->times[i] = t->class->time_of_step(n);
+    dim_loss_terms(&t->schedule, t->spec->prediction, n, f->terms + i * DIM_LOSS_TERMS);
+    f->labels[i] = f->test || (t->replayed && i >= f->replayed) ? f->drawn[i]
+                                                                : draw_label(t, &luck, f->drawn[i]);
+    add_noise(t, &luck, n, t->z.data + i * count, t->noised + i * count, t->target + i * count);
 }
 
 /* What the teacher answers becomes the goal of the first n samples. */
@@ -116,22 +152,12 @@ gboolean dim_trainer_feed(DimTrainer *t, gint64 index, gboolean test, GError **e
     g_autofree gint64 *labels = g_new(gint64, t->micro);
     g_autofree double *times = g_new(double, t->micro);
     g_autofree double *terms = g_new(double, (gsize)t->micro *DIM_LOSS_TERMS);
+    Feed f = {t, index, test, count_replayed(t, index, test), drawn, labels, times, terms};
 
-    const int replayed = count_replayed(t, index, test);
-
-    if (!draw_latents(t, index, test, replayed, drawn, error))
+    if (!draw_latents(&f, error))
         return FALSE;
-    for (int i = 0; i < t->micro; i++) {
-        const Luck luck = {t->params.seed, index + i, test ? DIM_RANDOM_TEST : DIM_RANDOM_TRAIN,
-                           test ? DIM_RANDOM_TEST_NOISE : DIM_RANDOM_TRAIN_NOISE};
-        const int n = draw_time(t, &luck);
-        times[i] = t->class->time_of_step(n);
-        dim_loss_terms(&t->schedule, t->spec->prediction, n, terms + (gsize)i * DIM_LOSS_TERMS);
-        labels[i] =
-            test || (t->replayed && i >= replayed) ? drawn[i] : draw_label(t, &luck, drawn[i]);
-        add_noise(t, &luck, n, t->z.data + i * count, t->noised + i * count, t->target + i * count);
-    }
-    if (replayed && !ask_teacher(t, replayed, times, labels, error))
+    dk_host_each(t->dk, t->micro, NOISE_NS * (double)count, draw_noise, &f);
+    if (f.replayed && !ask_teacher(t, f.replayed, times, labels, error))
         return FALSE;
     dk_write(t->dk, dim_var_value(t->net.x), t->noised);
     dk_write(t->dk, t->goal.target, t->target);

@@ -55,3 +55,21 @@ void dk_cpu_parallel(DkDevice *dev, int64_t n, double ns, DkPart part, const voi
         restore_denormals(before);
     }
 }
+
+typedef struct {
+    void (*part)(void *data, int64_t i);
+    void *data;
+} Each;
+
+static void each_part(const void *op, int64_t first, int64_t last, int thread)
+{
+    const Each *each = op;
+    for (int64_t i = first; i < last; i++)
+        each->part(each->data, i);
+}
+
+void dk_host_each(DkDevice *dev, int64_t n, double ns, void (*part)(void *data, int64_t i),
+                  void *data)
+{
+    dk_cpu_parallel(dev, n, ns, each_part, &(Each){part, data});
+}
