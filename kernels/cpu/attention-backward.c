@@ -44,11 +44,6 @@ typedef struct {
     bool first; /* tile of the head */
 } Place;
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static float *take(float **at, int64_t floats)
 {
     float *taken = *at;

@@ -45,11 +45,6 @@ typedef struct {
     bool first;          /* none before them */
 } Turn;
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t keys_floats(int64_t width)
 {
     return gemm_panels(TILE_KEYS) * GEMM_COLUMNS * width;

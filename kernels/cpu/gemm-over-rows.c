@@ -29,11 +29,6 @@ typedef struct {
     float *groups;         /* of a, one a thread, tiles [GEMM_DEPTH][GEMM_ROWS] */
 } Product;
 
-static int64_t parts_of(int64_t columns, int64_t wide)
-{
-    return (columns + wide - 1) / wide;
-}
-
 static inline __attribute__((always_inline)) void copy_columns(float *to, const float *from,
                                                                int64_t wide, int64_t n)
 {
@@ -108,11 +103,6 @@ static inline __attribute__((always_inline)) void pack(const Product *p, const G
 }
 
 enum { STRIP_PANELS = STRIP_BYTES / sizeof(float) / GEMM_COLUMNS };
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Units are strips of b. */
 static void pack_part(const void *op, int64_t first, int64_t last, int thread)

@@ -262,11 +262,6 @@ static void unit(const GemmProduct *p, int64_t first, int64_t panel, float *bloc
     }
 }
 
-static int64_t parts_of(int64_t n, int64_t size)
-{
-    return (n + size - 1) / size;
-}
-
 static int64_t units_across(const GemmProduct *p)
 {
     return parts_of(gemm_panels(p->w->n), p->panels);
@@ -298,11 +293,13 @@ static void share(GemmProduct *p, int n_threads)
 
 void DK_SIMD(gemm_product)(DkDevice *dev, GemmProduct *p)
 {
-    p->unit_rows = GEMM_BLOCK;
-    /* A block of a is copied once for all columns where nobody else wants some of them. */
-    p->panels = p->depth > GEMM_DEPTH ? DEEP_PANELS : gemm_panels(p->w->n);
-    if (dev->n_threads > 1)
+    if (dev->n_threads > 1) {
         share(p, dev->n_threads);
+    } else {
+        /* A block of a is copied once for all columns where nobody else wants some of them. */
+        p->unit_rows = GEMM_BLOCK;
+        p->panels = p->depth > GEMM_DEPTH ? DEEP_PANELS : gemm_panels(p->w->n);
+    }
     p->blocks = dk_scratch(dev, (size_t)dev->n_threads * GEMM_BLOCK * GEMM_DEPTH * sizeof(float));
     if (!p->blocks)
         return;

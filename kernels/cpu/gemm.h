@@ -29,7 +29,7 @@ enum {
  * 0. */
 static inline int64_t gemm_panels(int64_t n)
 {
-    return (n + GEMM_COLUMNS - 1) / GEMM_COLUMNS;
+    return parts_of(n, GEMM_COLUMNS);
 }
 
 /* One panel of b from its columns, `columns` runs of `depth` floats that are `stride` apart. */

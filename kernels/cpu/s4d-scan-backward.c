@@ -39,11 +39,6 @@ typedef struct {
     int n; /* tokens of the tile */
 } Tile;
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* n channels of each token from a row on, `step` floats apart. */
 static void fetch(Vec to[LINE][TILE], const float *from, int64_t step, int tokens, int64_t n)
 {

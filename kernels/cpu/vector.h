@@ -75,6 +75,17 @@ static inline void vec_copy(float *to, const float *from, int64_t n)
         to[i] = from[i];
 }
 
+static inline int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many parts of `size` cover n. */
+static inline int64_t parts_of(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
 /* How many lanes are left of n elements from element i on. */
 static inline int64_t vec_lanes(int64_t i, int64_t n)
 {
