@@ -98,14 +98,14 @@ static void draw_crop(void *data, gint64 k)
 }
 
 /* Crops and, where the backbone works on latents, what they are encoded to. */
-static gboolean draw_latents(const Feed *f, GError **error)
+static gboolean draw_latents(Feed *f, GError **error)
 {
     DimTrainer *t = f->t;
     const gint64 pixels = 3 * (gint64)t->size * t->size;
     const gint64 count = (gint64)t->latent[0] * t->latent[1] * t->latent[2];
 
     memset(t->crops.data, 0, (gsize)(f->replayed * pixels) * sizeof *t->crops.data);
-    dk_host_each(t->dk, t->micro - f->replayed, CROP_NS * (double)pixels, draw_crop, (void *)f);
+    dk_host_each(t->dk, t->micro - f->replayed, CROP_NS * (double)pixels, draw_crop, f);
     if (f->replayed < t->micro &&
         !t->spec->autoencoder->encode(t->dk, t->encoder, &t->crops, &t->z, NULL, error))
         return FALSE;

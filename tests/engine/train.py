@@ -21,6 +21,7 @@ import train_pictures
 DIM = os.path.abspath(sys.argv[1])
 TINY = ["--size", "32", "--width", "24", "--depth", "3", "--states", "4", "--warmup", "2", "--sheet-every", "0"]
 STEPS = 12
+ENDLESS = ["--batch", "16", "--rate-floor", "1"]  # its first steps do not depend on how many there will be
 
 
 def header(data):
@@ -81,8 +82,8 @@ class Train(unittest.TestCase):
 
     def start(self, run, *arguments):
         """A training that ends only when it is made to; at one rate, so that its steps are those of a shorter one."""
-        return subprocess.Popen([DIM, "train", "--data", self.data, "--output", run, *TINY, "--batch", "16", "--steps",
-                                 "100000", "--rate-floor", "1", *arguments], cwd=self.folder.name,
+        return subprocess.Popen([DIM, "train", "--data", self.data, "--output", run, *TINY, *ENDLESS, "--steps",
+                                 "100000", *arguments], cwd=self.folder.name,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def finish(self, run):
@@ -90,7 +91,7 @@ class Train(unittest.TestCase):
         many steps were told of, and what was said."""
         told = len(self.losses(run)) - 1
         said = self.dim("train", "--output", run, "--steps", told + 3).stdout
-        self.dim("train", "--data", self.data, "--output", "whole", *TINY, "--batch", 16, "--steps", told + 3, "--rate-floor", 1)
+        self.dim("train", "--data", self.data, "--output", "whole", *TINY, *ENDLESS, "--steps", told + 3)
         self.assertEqual(self.results(run), self.results("whole"))
         shutil.rmtree(self.path("whole"))
         shutil.rmtree(self.path(run))
